@@ -1,0 +1,359 @@
+"""Values to bytes and back: msgpack with extension types, strict, bounded, never pickle.
+
+What goes in comes back equal and of the same type: None, bool, int of any size, float, str, bytes, list, tuple, dict
+(keys str or int), set, frozenset, aware and naive datetime, date, time, timedelta, Decimal, UUID. An Enum is stored as
+its value, a dataclass and a pydantic model as a dict of its fields; `gridsession._typed` gives them back. Anything else
+is refused with the path to it. Equal sets give equal bytes.
+
+Bounds are checked before anything is allocated: depth, number of items, no trailing bytes, unique keys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import struct
+import uuid
+import zoneinfo
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgpack
+
+from gridsession.errors import CodecError, InvalidValue
+
+MAX_DEPTH = 32
+MAX_ITEMS = 65_536
+
+# Extension type numbers are part of the stored format: new ones may be added, old ones never change.
+_TUPLE, _SET, _FROZENSET, _INT, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL, _UUID = range(1, 11)
+_MAX_INT_BYTES = 1024
+_MAX_DECIMAL_CHARS = 1024
+# A payload this small cannot grow beyond ~300 KB of objects (73 bytes of memory per byte at worst, measured), so the
+# walk that bounds depth and items is spared.
+_SMALL = 4096
+
+_PLAIN = frozenset({str, bool, bytes, float, type(None)})
+
+Extension = msgpack.ExtType
+_Encoder = Callable[[Any, str, int], object]
+
+
+def encode(value: object) -> bytes:
+    """The bytes of a value.
+
+    Raises:
+        InvalidValue: the value, or something in it, cannot be stored; `path` says where.
+    """
+    kind = type(value)
+    if kind not in _PLAIN:
+        value = _plain(value, "$", 0)
+    try:
+        packed: bytes = msgpack.packb(value)
+    except (ValueError, RecursionError):
+        # Only text is left to check here: nothing else that `_plain` lets through can fail.
+        raise _surrogate("$") from None
+    if len(packed) > _SMALL:
+        try:
+            _scan(packed)
+        except CodecError as error:
+            raise InvalidValue(f"$ cannot be stored: {error}") from None
+    return packed
+
+
+def decode(data: bytes) -> Any:
+    """The value of its bytes.
+
+    Raises:
+        CodecError: not bytes that `encode` made: unknown extension, too deep, too many items, trailing bytes, twice
+            the same key.
+    """
+    try:
+        if len(data) > _SMALL:
+            _scan(data)
+        return msgpack.unpackb(
+            data,
+            strict_map_key=False,
+            object_pairs_hook=_unique,
+            ext_hook=_decode_extension,
+            max_array_len=MAX_ITEMS,
+            max_map_len=MAX_ITEMS,
+        )
+    except CodecError:
+        raise
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, OSError, ArithmeticError) as error:
+        # The library's messages may quote the data; the class alone is safe to show.
+        raise CodecError(f"stored value cannot be decoded ({type(error).__name__})") from None
+
+
+def _plain(value: object, path: str, depth: int) -> object:
+    """The value in types that msgpack packs by itself, or the first part of it that cannot be stored."""
+    kind = type(value)
+    if kind in _PLAIN:
+        if kind is str and not value.isascii():  # type: ignore[attr-defined]  # kind is str
+            _text(value, path)  # type: ignore[arg-type]  # same
+        return value
+    if depth >= MAX_DEPTH:
+        raise InvalidValue(f"{path} lies deeper than {MAX_DEPTH} levels, or contains itself", path=path)
+    if kind is list:
+        return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # kind is list
+    if kind is dict:
+        return {_key(key, path): _plain(item, _below(path, key), depth + 1) for key, item in value.items()}  # type: ignore[attr-defined]  # kind is dict
+    encoder = _ENCODERS.get(kind)
+    if encoder is not None:
+        return encoder(value, path, depth)
+    if isinstance(value, enum.Enum):
+        return _plain(value.value, path, depth + 1)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        members = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return _plain(members, path, depth)
+    dump = getattr(kind, "model_dump", None)
+    if callable(dump):
+        return _plain(dump(value), path, depth)
+    raise InvalidValue(f"{path} is a {kind.__qualname__}, which cannot be stored", path=path)
+
+
+def _key(key: object, path: str) -> object:
+    if type(key) is str:
+        return _text(key, path)
+    if type(key) is int and -(2**63) <= key < 2**64:
+        return key
+    raise InvalidValue(
+        f"{path} has a key of type {type(key).__name__} or out of range; keys are str or 64-bit int", path=path
+    )
+
+
+def _below(path: str, key: object) -> str:
+    return f"{path}.{key}" if type(key) is str else f"{path}[{key}]"
+
+
+def _text(text: str, path: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _surrogate(path) from None
+    return text
+
+
+def _surrogate(path: str) -> InvalidValue:
+    return InvalidValue(f"{path} is text with a lone surrogate, which has no UTF-8 form", path=path)
+
+
+def _packed(value: object) -> bytes:
+    packed: bytes = msgpack.packb(value)
+    return packed
+
+
+def _tuple(value: tuple[object, ...], path: str, depth: int) -> object:
+    return Extension(_TUPLE, _packed([_plain(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]))
+
+
+def _set(code: int) -> _Encoder:
+    def pack(value: set[object] | frozenset[object], path: str, depth: int) -> object:
+        if len(value) > MAX_ITEMS:
+            raise InvalidValue(f"{path} has more than {MAX_ITEMS} elements", path=path)
+        elements = sorted(_packed(_plain(element, f"{path}[]", depth + 1)) for element in value)
+        return Extension(code, struct.pack(">BI", 0xDD, len(elements)) + b"".join(elements))
+
+    return pack
+
+
+def _int(value: int, path: str, depth: int) -> object:
+    if -(2**63) <= value < 2**64:
+        return value
+    size = value.bit_length() // 8 + 1
+    if size > _MAX_INT_BYTES:
+        raise InvalidValue(f"{path} is an int of more than {_MAX_INT_BYTES} bytes", path=path)
+    return Extension(_INT, value.to_bytes(size, "big", signed=True))
+
+
+def _moment(code: int) -> _Encoder:
+    def pack(value: dt.datetime | dt.time, path: str, depth: int) -> object:
+        text = value.replace(tzinfo=None, fold=0).isoformat()
+        return Extension(code, _packed([text, value.fold, _zone(value.tzinfo, path)]))
+
+    return pack
+
+
+def _zone(zone: dt.tzinfo | None, path: str) -> object:
+    if zone is None:
+        return None
+    if type(zone) is dt.timezone:
+        offset = zone.utcoffset(None)
+        return [offset.days, offset.seconds, offset.microseconds]
+    if isinstance(zone, zoneinfo.ZoneInfo) and zone.key is not None:
+        return zone.key
+    raise InvalidValue(f"{path} has a time zone of type {type(zone).__qualname__}, which cannot be stored", path=path)
+
+
+def _decimal(value: decimal.Decimal, path: str, depth: int) -> object:
+    text = str(value)
+    if len(text) > _MAX_DECIMAL_CHARS:
+        raise InvalidValue(f"{path} is a Decimal of more than {_MAX_DECIMAL_CHARS} characters", path=path)
+    return Extension(_DECIMAL, text.encode())
+
+
+def _duration(value: dt.timedelta, path: str, depth: int) -> object:
+    return Extension(_TIMEDELTA, struct.pack(">iii", value.days, value.seconds, value.microseconds))
+
+
+_ENCODERS: Mapping[type, _Encoder] = {
+    tuple: _tuple,
+    set: _set(_SET),
+    frozenset: _set(_FROZENSET),
+    int: _int,
+    dt.datetime: _moment(_DATETIME),
+    dt.date: lambda value, path, depth: Extension(_DATE, value.isoformat().encode()),
+    dt.time: _moment(_TIME),
+    dt.timedelta: _duration,
+    decimal.Decimal: _decimal,
+    uuid.UUID: lambda value, path, depth: Extension(_UUID, value.bytes),
+}
+
+
+def _decode_extension(code: int, data: bytes) -> object:
+    decoder = _DECODERS.get(code)
+    if decoder is None:
+        raise CodecError(f"stored value has the unknown extension type {code}: it was written by a newer version")
+    return decoder(data)
+
+
+def _list(data: bytes) -> list[Any]:
+    value = decode(data)
+    if type(value) is not list:
+        raise CodecError("stored extension does not hold a list")
+    return value
+
+
+def _zoned(data: bytes) -> tuple[str, int, dt.tzinfo | None]:
+    text, fold, zone = _list(data)
+    if zone is None:
+        return text, fold, None
+    if isinstance(zone, str):
+        return text, fold, zoneinfo.ZoneInfo(zone)
+    days, seconds, microseconds = zone
+    return text, fold, dt.timezone(dt.timedelta(days, seconds, microseconds))
+
+
+def _decode_datetime(data: bytes) -> dt.datetime:
+    text, fold, zone = _zoned(data)
+    return dt.datetime.fromisoformat(text).replace(tzinfo=zone, fold=fold)
+
+
+def _decode_time(data: bytes) -> dt.time:
+    text, fold, zone = _zoned(data)
+    return dt.time.fromisoformat(text).replace(tzinfo=zone, fold=fold)
+
+
+def _decode_int(data: bytes) -> int:
+    if len(data) > _MAX_INT_BYTES:
+        raise CodecError("stored int is too long")
+    return int.from_bytes(data, "big", signed=True)
+
+
+def _decode_decimal(data: bytes) -> decimal.Decimal:
+    if len(data) > _MAX_DECIMAL_CHARS:
+        raise CodecError("stored Decimal is too long")
+    return decimal.Decimal(data.decode("ascii"))
+
+
+_DECODERS: Mapping[int, Callable[[bytes], object]] = {
+    _TUPLE: lambda data: tuple(_list(data)),
+    _SET: lambda data: set(_list(data)),
+    _FROZENSET: lambda data: frozenset(_list(data)),
+    _INT: _decode_int,
+    _DATETIME: _decode_datetime,
+    _DATE: lambda data: dt.date.fromisoformat(data.decode("ascii")),
+    _TIME: _decode_time,
+    _TIMEDELTA: lambda data: dt.timedelta(*struct.unpack(">iii", data)),
+    _DECIMAL: _decode_decimal,
+    _UUID: lambda data: uuid.UUID(bytes=data),
+}
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise CodecError("stored map has the same key twice")
+    for key in made:
+        if type(key) is not str and type(key) is not int:
+            raise CodecError(f"stored map has a key of type {type(key).__name__}")
+    return made
+
+
+_FIXED = {
+    0xC0: 0,
+    0xC2: 0,
+    0xC3: 0,
+    0xCA: 4,
+    0xCB: 8,
+    0xCC: 1,
+    0xCD: 2,
+    0xCE: 4,
+    0xCF: 8,
+    0xD0: 1,
+    0xD1: 2,
+    0xD2: 4,
+    0xD3: 8,
+}
+_FIXED |= {0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
+_SIZED = {
+    0xC4: (1, 0),
+    0xC5: (2, 0),
+    0xC6: (4, 0),
+    0xC7: (1, 1),
+    0xC8: (2, 1),
+    0xC9: (4, 1),
+    0xD9: (1, 0),
+    0xDA: (2, 0),
+    0xDB: (4, 0),
+}
+_MANY = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
+
+
+def _scan(data: bytes) -> None:  # noqa: C901 - one branch per header family of the format
+    """Walk the headers alone: depth, number of items and lengths, before msgpack allocates anything."""
+    position, size, items = 0, len(data), 0
+    open_items = [1]
+    while open_items:
+        if not open_items[-1]:
+            open_items.pop()
+            continue
+        open_items[-1] -= 1
+        items += 1
+        if items > MAX_ITEMS:
+            raise CodecError(f"more than {MAX_ITEMS} items in one value")
+        if position >= size:
+            raise CodecError("value ends too early")
+        first = data[position]
+        position += 1
+        children = 0
+        if first <= 0x7F or first >= 0xE0:
+            continue
+        if first <= 0x8F:
+            children = (first & 0x0F) * 2
+        elif first <= 0x9F:
+            children = first & 0x0F
+        elif first <= 0xBF:
+            position += first & 0x1F
+        elif first in _FIXED:
+            position += _FIXED[first]
+        elif first in _SIZED:
+            width, extra = _SIZED[first]
+            position += width + extra + int.from_bytes(data[position : position + width], "big")
+        elif first in _MANY:
+            width, factor = _MANY[first]
+            children = int.from_bytes(data[position : position + width], "big") * factor
+            position += width
+        else:
+            raise CodecError("byte 0xc1 is never used")
+        if children:
+            if children > size - position:
+                raise CodecError("value claims more items than it has bytes")
+            if len(open_items) > MAX_DEPTH:
+                raise CodecError(f"value is nested deeper than {MAX_DEPTH} levels")
+            open_items.append(children)
+    if position != size:
+        raise CodecError("value does not end where its bytes end")

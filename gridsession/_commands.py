@@ -1,0 +1,483 @@
+"""Commands: plain data that crosses sync, async, Python and Java unchanged. Java: `Command.java`.
+
+Every command starts with u8 layout (1), u8 id, u16 flags, i64 not_after (ms of the place's clock; 0 = none, only Load
+may); all numbers big-endian; `text8` is u8 length and UTF-8, `bytes16`/`bytes32` a length of 2/4 bytes and bytes;
+`name` is `d9 u8 name` and `raw` is `c6 u32 bytes`, the record's own field layout.
+
+============  ==  ================================================================================================
+command       id  flags, then the body
+============  ==  ================================================================================================
+Load          1   NAMES 1, TOUCH 2, ACQUIRE 4, CONFIRM 8, SEEN 16.  u8 want; NAMES: u16 count, each u8 bag, name,
+                  i32 tail (-1 = whole); TOUCH: i64 if_less_than, i64 ttl (-1 the record's own, 0 never expires);
+                  ACQUIRE: text8 owner, 16 bytes request id, i64 duration, i64 patience; SEEN: name, bytes16 value
+Commit        2   RELEASE 1, RETRY 2.  Change head (below); u8 ttl mode (0 restart, 1 keep, 2 set), i64 ttl (0 =
+                  never), i64 created ttl (0 = never), i64 created max_lifetime (0 = none), u8 want; u8 clear (bit
+                  per bag), u16 count of retained, each u8 bag, name; u16 count of operations, each u8 type, u8 bag,
+                  name and its own body
+Renew         3   u64 token, i64 duration
+Release       4   u64 token (0 = by request id), 16 bytes request id
+Delete        5   RELEASE 1, RETRY 2.  Change head
+Install       6   RETRY 2.  16 bytes op id, u8 mode (0 if absent, 1 if newer), bytes32 record
+============  ==  ================================================================================================
+
+Change head: 16 bytes op id, u64 token (0 = no lease asked), u16 count of guards, each u8 type and its body: 1 absent, 2
+present, 3 revision (u64 epoch, u64 revision; 0 = any of this epoch), 4 not remembered (name, bytes16 value), 5
+unchanged (u8 bag, name, u8 length and digest of the raw bytes; empty = was absent).
+
+Operations: 1 set (raw), 2 remove, 3 increment (u8 kind INT or FLOAT, 8 bytes), 4 append (i32 keep, -1 = all; u16 count,
+each bytes32), 5 pop (u8 first), 6 take, 7 set_default (raw), 8 compare_and_set (u8 expects, raw expected if so; u8
+sets, raw if so), 9 remember (i32 keep, bytes16), 10 allow (i64 every). Remember and allow live in the bag `meta`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar, Final
+
+from gridsession._record import FLOAT, INT, META
+from gridsession.errors import TooLarge
+
+LAYOUT: Final = 1
+NEVER: Final = 0
+"""On the wire: a ttl that never ends."""
+
+_HEAD = struct.Struct(">BBHq")
+_I64 = struct.Struct(">q")
+_U64 = struct.Struct(">Q")
+_TWO = struct.Struct(">qq")
+_U16 = struct.Struct(">H")
+_U32 = struct.Struct(">I")
+_I32 = struct.Struct(">i")
+_DOUBLE = struct.Struct(">d")
+_PAIR = struct.Struct(">QQ")
+_TIMES = struct.Struct(">BqqqB")
+_OP_HEAD = struct.Struct(">16sQH")
+
+
+class Want(IntEnum):
+    """How much of the record a reply carries."""
+
+    NOTHING = 0
+    REVISION = 1
+    CHANGED = 2
+    RECORD = 3
+
+
+class TtlMode(IntEnum):
+    """What a commit does to the ttl of a session that exists."""
+
+    RESTART = 0
+    KEEP = 1
+    SET = 2
+
+
+class Mode(IntEnum):
+    """When Install may replace what is there."""
+
+    IF_ABSENT = 0
+    IF_NEWER = 1
+
+
+def digest(raw: bytes | None) -> bytes:
+    """What an `Unchanged` guard carries of the raw bytes that were read: 16 bytes of SHA-256, empty if absent."""
+    return b"" if raw is None else hashlib.sha256(raw).digest()[:16]
+
+
+def pack_name(name: str) -> bytes:
+    """A field's name in the record's layout.
+
+    Raises:
+        TooLarge: over 255 bytes, which no layout can hold (the members' limit, 128 by default, is a reply of theirs).
+    """
+    encoded = name.encode()
+    if len(encoded) > 255:
+        raise TooLarge(f"the field name {name[:32]!a}... takes {len(encoded)} bytes; at most 128 are allowed")
+    return b"\xd9" + bytes((len(encoded),)) + encoded
+
+
+def pack_raw(raw: bytes) -> bytes:
+    """Raw bytes in the record's layout."""
+    return b"\xc6" + _U32.pack(len(raw)) + raw
+
+
+def _bytes16(data: bytes) -> bytes:
+    if len(data) > 0xFFFF:
+        raise TooLarge(f"a value to remember takes {len(data)} bytes; at most 65535 are allowed")
+    return _U16.pack(len(data)) + data
+
+
+# --- guards ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The session does not exist."""
+
+    code: ClassVar[int] = 1
+
+    def pack(self) -> bytes:
+        return b"\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The session exists."""
+
+    code: ClassVar[int] = 2
+
+    def pack(self) -> bytes:
+        return b"\x02"
+
+
+@dataclass(frozen=True, slots=True)
+class AtRevision:
+    """The session stands at this very (epoch, revision); revision 0 = any of this epoch: still the same session."""
+
+    epoch: int
+    revision: int
+    code: ClassVar[int] = 3
+
+    def pack(self) -> bytes:
+        return b"\x03" + _PAIR.pack(self.epoch, self.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class NotRemembered:
+    """The recent set `name` of the bag meta does not hold the value."""
+
+    name: str
+    value: bytes
+    code: ClassVar[int] = 4
+
+    def pack(self) -> bytes:
+        return b"\x04" + pack_name(self.name) + _bytes16(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The field's raw bytes still have this digest; empty = the field is still absent."""
+
+    bag: int
+    name: str
+    digest: bytes
+    code: ClassVar[int] = 5
+
+    def pack(self) -> bytes:
+        return bytes((5, self.bag)) + pack_name(self.name) + bytes((len(self.digest),)) + self.digest
+
+
+Guard = Absent | Present | AtRevision | NotRemembered | Unchanged
+
+
+# --- operations -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Put the field's raw bytes."""
+
+    bag: int
+    name: str
+    raw: bytes
+    code: ClassVar[int] = 1
+
+    def body(self) -> bytes:
+        return pack_raw(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove the field; the result says whether it was there."""
+
+    bag: int
+    name: str
+    code: ClassVar[int] = 2
+
+    def body(self) -> bytes:
+        return b""
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """Add to an INT or FLOAT field, absent counting as zero; the result is the new raw bytes."""
+
+    bag: int
+    name: str
+    amount: int | float
+    code: ClassVar[int] = 3
+
+    def body(self) -> bytes:
+        if isinstance(self.amount, int):
+            return bytes((INT,)) + _I64.pack(self.amount)
+        return bytes((FLOAT,)) + _DOUBLE.pack(self.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Add encoded elements to the end of a LIST and keep the last `keep` (-1 = all); the result is its length."""
+
+    bag: int
+    name: str
+    values: tuple[bytes, ...]
+    keep: int = -1
+    code: ClassVar[int] = 4
+
+    def body(self) -> bytes:
+        parts = [_I32.pack(self.keep), _U16.pack(len(self.values))]
+        for value in self.values:
+            parts += (_U32.pack(len(value)), value)
+        return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Pop:
+    """Remove and return the last (or first) element of a LIST; no result when there is none."""
+
+    bag: int
+    name: str
+    first: bool = False
+    code: ClassVar[int] = 5
+
+    def body(self) -> bytes:
+        return bytes((self.first,))
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Remove the field and return its raw bytes; no result when it is absent."""
+
+    bag: int
+    name: str
+    code: ClassVar[int] = 6
+
+    def body(self) -> bytes:
+        return b""
+
+
+@dataclass(frozen=True, slots=True)
+class SetDefault:
+    """Put the raw bytes unless the field is there; the result is what stands afterwards."""
+
+    bag: int
+    name: str
+    raw: bytes
+    code: ClassVar[int] = 7
+
+    def body(self) -> bytes:
+        return pack_raw(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class CompareAndSet:
+    """Put `raw` (None = remove) if the field's bytes equal `expected` (None = absent); the result says whether."""
+
+    bag: int
+    name: str
+    expected: bytes | None
+    raw: bytes | None
+    code: ClassVar[int] = 8
+
+    def body(self) -> bytes:
+        return b"".join(b"\x00" if raw is None else b"\x01" + pack_raw(raw) for raw in (self.expected, self.raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Add a value to a bounded recent set of `meta`; the result says whether it was new."""
+
+    name: str
+    value: bytes
+    keep: int
+    bag: ClassVar[int] = META
+    code: ClassVar[int] = 9
+
+    def body(self) -> bytes:
+        return _I32.pack(self.keep) + _bytes16(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Open a gate of `meta` at most once per `every` ms; the result says whether it opened."""
+
+    name: str
+    every: int
+    bag: ClassVar[int] = META
+    code: ClassVar[int] = 10
+
+    def body(self) -> bytes:
+        return _I64.pack(self.every)
+
+
+Operation = Set | Remove | Increment | Append | Pop | Take | SetDefault | CompareAndSet | Remember | Allow
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field asked for; of a LIST only the last `tail` elements (-1 = all)."""
+
+    bag: int
+    name: str
+    tail: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Restart the ttl if less than `if_less_than` ms are left; `ttl` -1 = the record's own, 0 = never expires."""
+
+    if_less_than: int
+    ttl: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """Ask for the lease for `duration` ms, keeping a place in the queue for `patience` ms (0 = do not queue)."""
+
+    owner: str
+    request_id: bytes
+    duration: int
+    patience: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Read; touch and acquire on the way if asked. `confirm` makes a definite answer of it (a backup must agree)."""
+
+    want: Want = Want.RECORD
+    names: tuple[Field, ...] | None = None
+    touch: Touch | None = None
+    acquire: Acquire | None = None
+    seen: NotRemembered | None = None
+    confirm: bool = False
+    not_after: int = 0
+    code: ClassVar[int] = 1
+
+    def encode(self) -> bytes:
+        flags = 8 if self.confirm else 0
+        parts = [bytes((self.want,))]
+        if self.names is not None:
+            flags |= 1
+            parts.append(_U16.pack(len(self.names)))
+            for field in self.names:
+                parts += (bytes((field.bag,)), pack_name(field.name), _I32.pack(field.tail))
+        if self.touch is not None:
+            flags |= 2
+            parts.append(_TWO.pack(self.touch.if_less_than, self.touch.ttl))
+        if self.acquire is not None:
+            flags |= 4
+            asked = self.acquire
+            owner = asked.owner.encode()
+            parts += (bytes((len(owner),)), owner, asked.request_id, _TWO.pack(asked.duration, asked.patience))
+        if self.seen is not None:
+            flags |= 16
+            parts += (pack_name(self.seen.name), _bytes16(self.seen.value))
+        return _HEAD.pack(LAYOUT, self.code, flags, self.not_after) + b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Change the session: guards, then clear, then operations in order, then ttl and release, or nothing at all."""
+
+    op_id: bytes
+    not_after: int
+    operations: tuple[Operation, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    token: int = 0
+    clear: int = 0
+    retain: tuple[tuple[int, str], ...] = ()
+    ttl_mode: TtlMode = TtlMode.RESTART
+    ttl: int = NEVER
+    created_ttl: int = NEVER
+    created_max_lifetime: int = NEVER
+    want: Want = Want.NOTHING
+    release: bool = False
+    retry: bool = False
+    code: ClassVar[int] = 2
+
+    def encode(self) -> bytes:
+        parts = [
+            _HEAD.pack(LAYOUT, self.code, self.release | self.retry << 1, self.not_after),
+            _OP_HEAD.pack(self.op_id, self.token, len(self.guards)),
+            *(guard.pack() for guard in self.guards),
+            _TIMES.pack(self.ttl_mode, self.ttl, self.created_ttl, self.created_max_lifetime, self.want),
+            bytes((self.clear,)),
+            _U16.pack(len(self.retain)),
+        ]
+        for bag, name in self.retain:
+            parts += (bytes((bag,)), pack_name(name))
+        parts.append(_U16.pack(len(self.operations)))
+        for operation in self.operations:
+            parts += (bytes((operation.code, operation.bag)), pack_name(operation.name), operation.body())
+        return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Extend the lease held under `token` to `duration` ms from now."""
+
+    token: int
+    duration: int
+    not_after: int
+    code: ClassVar[int] = 3
+
+    def encode(self) -> bytes:
+        return _HEAD.pack(LAYOUT, self.code, 0, self.not_after) + _U64.pack(self.token) + _I64.pack(self.duration)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the lease back, by token or by request id, or leave the queue; revision and ttl stay."""
+
+    not_after: int
+    token: int = 0
+    request_id: bytes = bytes(16)
+    code: ClassVar[int] = 4
+
+    def encode(self) -> bytes:
+        return _HEAD.pack(LAYOUT, self.code, 0, self.not_after) + _U64.pack(self.token) + self.request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the session; what must outlive it (epoch, token, lease, ring) stays as a tombstone."""
+
+    op_id: bytes
+    not_after: int
+    guards: tuple[Guard, ...] = ()
+    token: int = 0
+    release: bool = False
+    retry: bool = False
+    code: ClassVar[int] = 5
+
+    def encode(self) -> bytes:
+        return b"".join(
+            (
+                _HEAD.pack(LAYOUT, self.code, self.release | self.retry << 1, self.not_after),
+                _OP_HEAD.pack(self.op_id, self.token, len(self.guards)),
+                *(guard.pack() for guard in self.guards),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Put a whole record, as restore and copy do; its revision, times and fields are kept."""
+
+    op_id: bytes
+    not_after: int
+    record: bytes
+    mode: Mode = Mode.IF_ABSENT
+    retry: bool = False
+    code: ClassVar[int] = 6
+
+    def encode(self) -> bytes:
+        head = _HEAD.pack(LAYOUT, self.code, self.retry << 1, self.not_after)
+        return head + self.op_id + bytes((self.mode,)) + _U32.pack(len(self.record)) + self.record
+
+
+Command = Load | Commit | Renew | Release | Delete | Install

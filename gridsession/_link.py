@@ -1,0 +1,135 @@
+"""What every handle of a store shares: one driver, one space, one policy; and replies turned into answers or errors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from gridsession._commands import NEVER, Command, Load, Touch
+from gridsession._identity import Space
+from gridsession._reply import Reply, Status
+from gridsession._waiting import Waits
+from gridsession.drivers import Driver
+from gridsession.errors import (
+    Busy,
+    Conflict,
+    CorruptRecord,
+    GridSessionError,
+    Leased,
+    LeaseLost,
+    SessionAbsent,
+    StoreClosed,
+    TooLarge,
+    TooLate,
+    Unsupported,
+    WrongLoop,
+    WrongType,
+)
+from gridsession.hooks import Hooks
+from gridsession.policy import Policy, milliseconds
+
+_REFUSALS: Final[dict[Status, tuple[type[GridSessionError], str]]] = {
+    Status.CONFLICT: (Conflict, "changed since it was read; read it again and decide again"),
+    Status.ABSENT: (SessionAbsent, "does not exist"),
+    Status.LEASED: (Leased, "is held by another turn"),
+    Status.LEASE_LOST: (LeaseLost, "is no longer held by this turn: its lease ended; nothing was written"),
+    Status.TOO_LATE: (TooLate, "was not changed: the command arrived after its deadline"),
+    Status.BUSY: (Busy, "remembers as many recent changes or queues as many waiters as it may; try again later"),
+    Status.TOO_LARGE: (TooLarge, "would pass a limit (bytes of the record, number of fields, length of a name)"),
+    Status.WRONG_TYPE: (WrongType, "has another kind of field there, or the number would be out of range"),
+    Status.UNSUPPORTED: (Unsupported, "was sent a command that the place does not know; update its members"),
+    Status.MALFORMED: (Unsupported, "was sent a command that the place finds malformed"),
+    Status.CORRUPT: (CorruptRecord, "is stored as a record that cannot be read; it was left as it is"),
+}
+
+
+@dataclass(slots=True)
+class Link:
+    """One store's way to its records, shared by its handles; `loop` is None while the store is not open."""
+
+    driver: Driver
+    space: Space
+    policy: Policy
+    hooks: Hooks
+    loop: asyncio.AbstractEventLoop | None = None
+    created_ttl: int = field(init=False)
+    created_max_lifetime: int = field(init=False)
+    waits: Waits = field(default_factory=Waits)
+    _deadline: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        policy = self.policy
+        self.created_ttl = NEVER if policy.ttl is None else milliseconds(policy.ttl, "ttl")
+        self.created_max_lifetime = NEVER if policy.max_lifetime is None else milliseconds(policy.max_lifetime, "life")
+        self._deadline = milliseconds(policy.deadline, "deadline")
+
+    def not_after(self) -> int:
+        """When a command sent now must have been applied, ms of the place's clock."""
+        return self.driver.not_after(self._deadline)
+
+    async def execute(self, session_id: str, command: Command) -> Reply:
+        """Have a command applied; refusals are raised, absence is not.
+
+        Raises:
+            Refused: a definite no; nothing changed.
+            CorruptRecord: what is stored cannot be read.
+            StoreClosed: the store is not open.
+            WrongLoop: called from another loop or process than the one the store was opened in.
+        """
+        reply = await self.ask(session_id, command)
+        if reply.status is not Status.OK and (reply.status is not Status.ABSENT or reply.index >= 0):
+            refuse(reply)
+        return reply
+
+    async def ask(self, session_id: str, command: Command) -> Reply:
+        """Have a command applied; whatever the reply says is returned.
+
+        Raises:
+            StoreClosed: the store is not open.
+            WrongLoop: called from another loop or process than the one the store was opened in.
+        """
+        self.check()
+        loop, pause = asyncio.get_running_loop(), 0.005
+        deadline = self._deadline / 1000
+        ends = loop.time() + deadline
+        while True:
+            reply = await self.driver.execute(self.space, session_id, command, deadline=deadline)
+            deadline = ends - loop.time() - pause
+            if reply.status is not Status.BUSY or deadline <= 0:
+                return reply
+            # Nothing was applied: the same command again, until the place forgets older ones.
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.2)
+
+    def check(self) -> None:
+        """Raise unless the store is open, on this loop."""
+        if self.loop is None:
+            raise StoreClosed("the store is closed, or was not opened: use `async with SessionStore.open(...)`")
+        if asyncio.get_running_loop() is not self.loop:
+            raise WrongLoop("this store belongs to another event loop: open one store per loop and per process")
+
+    def touch(self) -> Touch | None:
+        """What a read asks for under `touch_on_read`."""
+        if not self.policy.touch_on_read or not self.created_ttl:
+            return None
+        return Touch(int(self.created_ttl * self.policy.touch_below))
+
+    def load(self, **asked: object) -> Load:
+        """A Load of these, touching as the policy says."""
+        touch = self.touch()
+        if touch is None:
+            return Load(**asked)  # type: ignore[arg-type]  # keywords of Load, by name
+        return Load(touch=touch, not_after=self.not_after(), **asked)  # type: ignore[arg-type]  # same
+
+
+def refuse(reply: Reply) -> NoReturn:
+    """Raise what a reply's status stands for."""
+    kind, text = _REFUSALS[reply.status]
+    raise kind(f"session {reply.id!a} {text}", session_id=reply.id)
+
+
+def new_id() -> bytes:
+    """A fresh operation or request id: 16 random bytes, also in a forked child."""
+    return os.urandom(16)

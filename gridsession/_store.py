@@ -1,0 +1,271 @@
+"""The user's entry point: opens a driver, hands out sessions, turns and globals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
+
+from gridsession._globals import Globals
+from gridsession._identity import SessionId, Space, check_namespace
+from gridsession._link import Link
+from gridsession._session import Session
+from gridsession._snapshot import Revision
+from gridsession._turn import Turn
+from gridsession.drivers import Address, Driver, driver_class, parse_url
+from gridsession.errors import Conflict, InvalidOption, UsageError
+from gridsession.hooks import Hook, Hooks
+from gridsession.policy import Duration, Policy, milliseconds
+
+T = TypeVar("T")
+SessionKey = str | SessionId
+
+
+class SessionChange(NamedTuple):
+    """One hint of `store.watch`: which session changed. `id` None = a gap: anything may have changed, read again."""
+
+    id: str | None
+    revision: Revision | None
+
+
+class SessionStore:
+    """Sessions and globals of one namespace at one place. Made by `SessionStore.open`.
+
+    A store belongs to the event loop and the process that opened it; handles are cheap and good while it is open.
+    """
+
+    def __init__(self, driver: Driver, policy: Policy, namespace: str, hooks: Hooks) -> None:
+        self._driver = driver
+        self._links = tuple(Link(driver, Space(namespace, kind), policy, hooks) for kind in ("sessions", "globals"))
+        self._globals = Globals(self._links[1])
+        self._owned = True
+        self._state = "new"
+
+    @classmethod
+    def open(
+        cls,
+        url: str | None = None,
+        *,
+        policy: Policy | None = None,
+        namespace: str | None = None,
+        driver: Driver | None = None,
+        hooks: Iterable[Hook] = (),
+    ) -> SessionStore:
+        """A store that connects when it is awaited or entered; this call does no I/O.
+
+        Args:
+            url: where records live, e.g. `hazelcast://host1:5701,host2:5701/cluster?ttl=900&namespace=shop`; None =
+                `GRIDSESSION_URL`, else `memory://`, which nobody else shares.
+            policy: how sessions live; it beats the URL's `ttl`.
+            namespace: one bot or tenant; beats the URL's; "default" if neither says.
+            driver: a driver made by hand, instead of a URL; it is opened here and never closed by the store.
+            hooks: called with each event of `gridsession.hooks`.
+
+        Raises:
+            InvalidOption: the URL or an argument makes no sense.
+        """
+        observers = Hooks(hooks)
+        if driver is not None:
+            if url is not None:
+                raise InvalidOption("give a url or a driver, not both")
+            store = cls(driver, policy or Policy(), check_namespace(namespace or "default"), observers)
+            store._owned = False
+            return store
+        url = url or os.environ.get("GRIDSESSION_URL")
+        if not url:
+            warnings.warn(
+                "no URL given and GRIDSESSION_URL is not set: sessions stay in this process's memory (memory://)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            url = "memory://"
+        address = parse_url(url)
+        options = dict(address.options)
+        ttl, named = options.pop("ttl", None), options.pop("namespace", None)
+        address = address._replace(options=options)
+        made = driver_class(address.scheme).from_address(address, observers)
+        chosen = check_namespace(namespace or named or "default")
+        return cls(made, policy or Policy(ttl=_seconds(address, ttl)), chosen, observers)
+
+    def __repr__(self) -> str:
+        return f"<SessionStore {type(self._driver).__name__} {self.namespace} ({self._state})>"
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of this store's sessions and globals."""
+        return self._links[0].space.namespace
+
+    @property
+    def policy(self) -> Policy:
+        """How this store's sessions live."""
+        return self._links[0].policy
+
+    @property
+    def globals(self) -> Globals:
+        """Values shared by all sessions of the namespace."""
+        return self._globals
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop this store belongs to; None while it is not open."""
+        return self._links[0].loop
+
+    def __await__(self) -> Generator[Any, None, SessionStore]:
+        return self.connect().__await__()
+
+    async def __aenter__(self) -> SessionStore:
+        return await self.connect()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def connect(self) -> SessionStore:
+        """Connect, for frameworks with start and stop hooks: `async with` and `await store` do the same.
+
+        Raises:
+            Unavailable: the place cannot be reached or is unfit; the message names the address and the remedy.
+        """
+        if self._state == "open":
+            return self
+        if self._state != "new":
+            raise UsageError("a store that was closed is not opened again: make another with SessionStore.open")
+        self._state = "opening"
+        try:
+            await self._driver.open()
+        except BaseException:
+            self._state = "closed"
+            with contextlib.suppress(Exception):
+                await self._driver.aclose()
+            raise
+        for link in self._links:
+            link.loop = asyncio.get_running_loop()
+        self._state = "open"
+        return self
+
+    async def aclose(self) -> None:
+        """Give everything back; a second call does nothing. A driver handed in stays open."""
+        if self._state != "open":
+            self._state = "closed"
+            return
+        self._state = "closed"
+        for link in self._links:
+            link.loop = None
+        await self._globals.aclose()
+        if self._owned:
+            await self._driver.aclose()
+
+    def session(self, session_id: SessionKey) -> Session:
+        """A handle of one session; no I/O.
+
+        Raises:
+            InvalidSessionId: not `platform:key`.
+        """
+        return Session(self._links[0], SessionId.parse(session_id).text)
+
+    def turn(
+        self,
+        session_id: SessionKey,
+        *,
+        exclusive: bool = True,
+        lease: Duration | None = None,
+        wait: Duration | None = None,
+        message: object | None = None,
+    ) -> Turn:
+        """One exchange with a session, for `async with`: read whole, change as plain dicts, commit once or not at all.
+
+        Args:
+            exclusive: hold the session alone across all processes, first come first served. If False, a field that
+                was changed by another meanwhile ends the commit in `Conflict`; other fields merge.
+            lease: how long the right lasts if this process dies; it renews itself while the block runs.
+            wait: how long to wait for the session.
+            message: the platform's id of the message this turn is for; it is remembered in the same commit, and
+                `turn.repeated` tells whether it was handled before.
+
+        Raises:
+            Leased: on entering, when the wait ran out.
+            Conflict, LeaseLost: on leaving; nothing was written.
+        """
+        return Turn(
+            self._links[0],
+            SessionId.parse(session_id).text,
+            exclusive=exclusive,
+            lease=self.policy.lease if lease is None else lease,
+            wait=self.policy.wait if wait is None else wait,
+            message=message,
+        )
+
+    async def run(
+        self,
+        session_id: SessionKey,
+        handler: Callable[[Turn], Awaitable[T]],
+        *,
+        wait: Duration | None = None,
+        message: object | None = None,
+    ) -> T:
+        """Run a handler on a shared turn, again each time another's change conflicts with its own.
+
+        The handler may run several times: it must not send or do anything else that shows outside.
+
+        Args:
+            wait: for how long conflicts are tried again; None = the policy's `wait`.
+
+        Raises:
+            Conflict: still in conflict after that long.
+        """
+        seconds = milliseconds(self.policy.wait if wait is None else wait, "wait", zero=True) / 1000
+        loop = asyncio.get_running_loop()
+        ends, pause = loop.time() + seconds, 0.001
+        while True:
+            try:
+                async with self.turn(session_id, exclusive=False, message=message) as turn:
+                    outcome = await handler(turn)
+            except Conflict:
+                if loop.time() >= ends:
+                    raise
+                # Jitter keeps those in conflict from meeting again in step.
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - not a secret
+                pause = min(pause * 2, 0.1)
+            else:
+                return outcome
+
+    async def ids(self, prefix: str = "") -> AsyncIterator[str]:
+        """Ids of the sessions that exist, page by page, in no order.
+
+        One that exists throughout is given at least once; one that comes or goes meanwhile may be given or not.
+        """
+        cursor: str | None = None
+        link = self._links[0]
+        while True:
+            link.check()
+            page = await self._driver.scan(link.space, prefix, cursor=cursor)
+            for session_id in page.ids:
+                yield session_id
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def watch(self, prefix: str = "") -> AsyncIterator[SessionChange]:
+        """Hints of changes from now on; the first one, with `id` None, says that watching has begun.
+
+        A hint may come twice and one with `id` None means that some were missed: what counts is read from the session.
+        """
+        link = self._links[0]
+        link.check()
+        async for change in self._driver.watch(link.space, prefix):
+            yield SessionChange(change.id, None if change.revision is None else Revision(*change.revision))
+
+
+def _seconds(address: Address, ttl: str | None) -> float | None:
+    if ttl is None:
+        return None
+    try:
+        return float(ttl)
+    except ValueError:
+        raise InvalidOption(f"ttl={ttl!r} of {address.scheme}:// is not a number of seconds") from None

@@ -1,0 +1,190 @@
+"""Sessions in this process: for developing, for tests, and as the reference every other driver is compared with."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from typing import ClassVar
+
+from gridsession._commands import Command
+from gridsession._identity import Space
+from gridsession._limits import DEFAULT_LIMITS, Limits
+from gridsession._record import Record
+from gridsession._reply import Reply
+from gridsession._rules import apply
+from gridsession.drivers import Address, Change, Driver, Page, Promise, Reach
+from gridsession.errors import InvalidOption
+from gridsession.hooks import Hooks
+
+__all__ = ["MemoryDriver"]
+
+_SWEEP_EVERY_MS = 1_000
+_WATCH_QUEUE = 1_024
+
+
+def _host_clock() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class MemoryDriver(Driver):
+    """`memory://?max_size=500`: a dict per space, least recently used records evicted beyond `max_size` per space.
+
+    Args:
+        max_size: records per space; None = unlimited. Evicted sessions are lost, `evicted` counts them.
+        clock: milliseconds since 1970; a test hands in its own.
+        limits: what a record may grow to.
+    """
+
+    promise: ClassVar[Promise] = Promise(
+        atomic=Reach.PROCESS, survives=(), expires_within=_SWEEP_EVERY_MS / 1000, own_clock=True, pushes=True
+    )
+
+    def __init__(
+        self,
+        *,
+        max_size: int | None = None,
+        clock: Callable[[], int] = _host_clock,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        if max_size is not None and max_size < 1:
+            raise InvalidOption(f"max_size must be at least 1, not {max_size}")
+        self.evicted = 0
+        self._max_size = max_size
+        self._clock = clock
+        self._limits = limits
+        self._spaces: dict[Space, OrderedDict[str, Record]] = {}
+        self._due: list[tuple[int, Space, str]] = []
+        self._scheduled: set[tuple[Space, str]] = set()
+        self._watches: set[_Watch] = set()
+
+    @classmethod
+    def from_address(cls, address: Address, hooks: Hooks) -> MemoryDriver:
+        """See `Driver.from_address`; the only option is `max_size`."""
+        address.only("max_size")
+        if address.location:
+            raise InvalidOption(f"memory:// takes no place, but {address.location!r} was given")
+        return cls(max_size=address.option("max_size", int, None))
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    def now(self) -> int:
+        """The host's clock, or the one handed in."""
+        return self._clock()
+
+    def not_after(self, deadline: int) -> int:
+        """At most a second: a command is applied at once and never sent again."""
+        return self._clock() + min(deadline, 1_000)
+
+    async def execute(
+        self,
+        space: Space,
+        session_id: str,
+        command: Command,
+        *,
+        deadline: float | None = None,
+    ) -> Reply:
+        """Apply the rules; nothing else runs in between."""
+        now = self._clock()
+        self._sweep(now)
+        records = self._spaces.setdefault(space, OrderedDict())
+        stored = records.get(session_id)
+        after, reply = apply(stored, command, now, session_id, self._limits)
+        if after is not stored and after is not None:
+            records[session_id] = after
+            self._schedule(space, after)
+            self._tell(space, after)
+        if session_id in records:
+            records.move_to_end(session_id)
+            self._evict(records)
+        return reply
+
+    async def scan(self, space: Space, prefix: str = "", *, cursor: str | None = None, limit: int = 500) -> Page:
+        """Pages in the order of ids, so that a cursor stays good while sessions come and go."""
+        now = self._clock()
+        found = heapq.nsmallest(
+            limit + 1,
+            (
+                name
+                for name, record in self._spaces.get(space, {}).items()
+                if name.startswith(prefix) and (cursor is None or name > cursor) and _lives(record, now)
+            ),
+        )
+        return Page(found[:limit], found[limit - 1] if len(found) > limit else None)
+
+    async def watch(self, space: Space, prefix: str = "", *, session_id: str | None = None) -> AsyncIterator[Change]:
+        """Changes as they are applied."""
+        watch = _Watch(space, prefix, session_id)
+        self._watches.add(watch)
+        try:
+            yield Change(None)
+            while True:
+                yield await watch.queue.get()
+        finally:
+            self._watches.discard(watch)
+
+    async def aclose(self) -> None:
+        """Forget everything."""
+        self._spaces.clear()
+        self._due.clear()
+        self._scheduled.clear()
+
+    def _tell(self, space: Space, record: Record) -> None:
+        for watch in self._watches:
+            if watch.concerns(space, record.id):
+                watch.put(Change(record.id, (record.epoch, record.revision)))
+
+    def _schedule(self, space: Space, record: Record) -> None:
+        # One entry per id, looked at again when it comes up: writes that push the due time back cost nothing.
+        due = record.retained_until
+        if due is not None and (space, record.id) not in self._scheduled:
+            self._scheduled.add((space, record.id))
+            heapq.heappush(self._due, (due, space, record.id))
+
+    def _sweep(self, now: int) -> None:
+        while self._due and self._due[0][0] <= now:
+            _, space, session_id = heapq.heappop(self._due)
+            self._scheduled.discard((space, session_id))
+            record = self._spaces[space].get(session_id)
+            if record is None:
+                continue
+            due = record.retained_until
+            if due is not None and due <= now:
+                del self._spaces[space][session_id]
+            else:
+                self._schedule(space, record)
+
+    def _evict(self, records: OrderedDict[str, Record]) -> None:
+        while self._max_size is not None and len(records) > self._max_size:
+            records.popitem(last=False)
+            self.evicted += 1
+
+
+class _Watch:
+    """One watcher's bounded queue; what does not fit is a gap, and a gap is said."""
+
+    def __init__(self, space: Space, prefix: str, session_id: str | None) -> None:
+        self.queue: asyncio.Queue[Change] = asyncio.Queue()
+        self._space = space
+        self._prefix = prefix
+        self._session_id = session_id
+
+    def concerns(self, space: Space, session_id: str) -> bool:
+        if space != self._space:
+            return False
+        return session_id == self._session_id if self._session_id is not None else session_id.startswith(self._prefix)
+
+    def put(self, change: Change) -> None:
+        if self.queue.qsize() >= _WATCH_QUEUE:
+            while not self.queue.empty():
+                self.queue.get_nowait()
+            change = Change(None)
+        self.queue.put_nowait(change)
+
+
+def _lives(record: Record, now: int) -> bool:
+    due = record.expires_at
+    return record.live and (due is None or due > now)
