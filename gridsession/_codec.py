@@ -14,6 +14,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import functools
 import struct
 import uuid
 import zoneinfo
@@ -26,6 +27,8 @@ from gridsession.errors import CodecError, InvalidValue
 
 MAX_DEPTH = 32
 MAX_ITEMS = 65_536
+MAX_NESTED = 8
+"""Most tuples and sets within each other: each level of them costs the decoder 40 KB of C stack (measured)."""
 
 # Extension type numbers are part of the stored format: new ones may be added, old ones never change.
 _TUPLE, _SET, _FROZENSET, _INT, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL, _UUID = range(1, 11)
@@ -38,7 +41,7 @@ _SMALL = 4096
 _PLAIN = frozenset({str, bool, bytes, float, type(None)})
 
 Extension = msgpack.ExtType
-_Encoder = Callable[[Any, str, int], object]
+_Encoder = Callable[[Any, str, int, int], object]
 
 
 def encode(value: object) -> bytes:
@@ -49,7 +52,7 @@ def encode(value: object) -> bytes:
     """
     kind = type(value)
     if kind not in _PLAIN:
-        value = _plain(value, "$", 0)
+        value = _plain(value, "$", 0, 0)
     try:
         packed: bytes = msgpack.packb(value)
     except (ValueError, RecursionError):
@@ -71,48 +74,69 @@ def decode(data: bytes) -> Any:
             the same key.
     """
     try:
-        if len(data) > _SMALL:
-            _scan(data)
-        return msgpack.unpackb(
-            data,
-            strict_map_key=False,
-            object_pairs_hook=_unique,
-            ext_hook=_decode_extension,
-            max_array_len=MAX_ITEMS,
-            max_map_len=MAX_ITEMS,
-        )
+        return _decode(data, 0)
     except CodecError:
         raise
-    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, OSError, ArithmeticError) as error:
+    except _FAULTS as error:
         # The library's messages may quote the data; the class alone is safe to show.
         raise CodecError(f"stored value cannot be decoded ({type(error).__name__})") from None
 
 
-def _plain(value: object, path: str, depth: int) -> object:
-    """The value in types that msgpack packs by itself, or the first part of it that cannot be stored."""
+def _decode(data: bytes, nested: int) -> Any:
+    # 0xff may be msgpack's own extension -1 (timestamp), which it decodes unasked: the scan refuses it.
+    if len(data) > _SMALL or b"\xff" in data:
+        _scan(data)
+    return msgpack.unpackb(
+        data,
+        strict_map_key=False,
+        object_pairs_hook=_unique,
+        ext_hook=_HOOKS[nested],
+        max_array_len=MAX_ITEMS,
+        max_map_len=MAX_ITEMS,
+    )
+
+
+def _plain(value: object, path: str, depth: int, nested: int) -> object:
+    """The value in types that msgpack packs by itself, or the first part of it that cannot be stored.
+
+    Args:
+        depth: containers around it.
+        nested: tuples and sets among them.
+    """
     kind = type(value)
     if kind in _PLAIN:
         if kind is str and not value.isascii():  # type: ignore[attr-defined]  # kind is str
             _text(value, path)  # type: ignore[arg-type]  # same
         return value
-    if depth >= MAX_DEPTH:
-        raise InvalidValue(f"{path} lies deeper than {MAX_DEPTH} levels, or contains itself", path=path)
     if kind is list:
-        return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # kind is list
+        _deep(path, depth)
+        return [_plain(item, f"{path}[{index}]", depth + 1, nested) for index, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # kind is list
     if kind is dict:
-        return {_key(key, path): _plain(item, _below(path, key), depth + 1) for key, item in value.items()}  # type: ignore[attr-defined]  # kind is dict
+        _deep(path, depth)
+        return {_key(key, path): _plain(item, _below(path, key), depth + 1, nested) for key, item in value.items()}  # type: ignore[attr-defined]  # kind is dict
     encoder = _ENCODERS.get(kind)
     if encoder is not None:
-        return encoder(value, path, depth)
+        return encoder(value, path, depth, nested)
     if isinstance(value, enum.Enum):
-        return _plain(value.value, path, depth + 1)
+        return _plain(value.value, path, depth, nested)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        members = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return _plain(members, path, depth)
+        return _plain(_members(value, path), path, depth, nested)
     dump = getattr(kind, "model_dump", None)
     if callable(dump):
-        return _plain(dump(value), path, depth)
+        return _plain(dump(value), path, depth, nested)
     raise InvalidValue(f"{path} is a {kind.__qualname__}, which cannot be stored", path=path)
+
+
+def _deep(path: str, depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise InvalidValue(f"{path} lies deeper than {MAX_DEPTH} levels, or contains itself", path=path)
+
+
+def _members(value: Any, path: str) -> dict[str, object]:
+    try:
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    except AttributeError:
+        raise InvalidValue(f"{path} is a {type(value).__qualname__} with an unset field", path=path) from None
 
 
 def _key(key: object, path: str) -> object:
@@ -146,21 +170,38 @@ def _packed(value: object) -> bytes:
     return packed
 
 
-def _tuple(value: tuple[object, ...], path: str, depth: int) -> object:
-    return Extension(_TUPLE, _packed([_plain(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]))
+def _extension(code: int, payload: bytes, path: str) -> object:
+    if len(payload) > _SMALL:
+        try:
+            _scan(payload)
+        except CodecError as error:
+            raise InvalidValue(f"{path} cannot be stored: {error}", path=path) from None
+    return Extension(code, payload)
+
+
+def _inner(path: str, depth: int, nested: int) -> int:
+    _deep(path, depth)
+    if nested >= MAX_NESTED:
+        raise InvalidValue(f"{path} nests more than {MAX_NESTED} tuples or sets", path=path)
+    return nested + 1
+
+
+def _tuple(value: tuple[object, ...], path: str, depth: int, nested: int) -> object:
+    inner = _inner(path, depth, nested)
+    items = [_plain(item, f"{path}[{index}]", depth + 1, inner) for index, item in enumerate(value)]
+    return _extension(_TUPLE, _packed(items), path)
 
 
 def _set(code: int) -> _Encoder:
-    def pack(value: set[object] | frozenset[object], path: str, depth: int) -> object:
-        if len(value) > MAX_ITEMS:
-            raise InvalidValue(f"{path} has more than {MAX_ITEMS} elements", path=path)
-        elements = sorted(_packed(_plain(element, f"{path}[]", depth + 1)) for element in value)
-        return Extension(code, struct.pack(">BI", 0xDD, len(elements)) + b"".join(elements))
+    def pack(value: set[object] | frozenset[object], path: str, depth: int, nested: int) -> object:
+        inner = _inner(path, depth, nested)
+        elements = sorted(_packed(_plain(element, f"{path}[]", depth + 1, inner)) for element in value)
+        return _extension(code, struct.pack(">BI", 0xDD, len(elements)) + b"".join(elements), path)
 
     return pack
 
 
-def _int(value: int, path: str, depth: int) -> object:
+def _int(value: int, path: str, depth: int, nested: int) -> object:
     if -(2**63) <= value < 2**64:
         return value
     size = value.bit_length() // 8 + 1
@@ -170,7 +211,7 @@ def _int(value: int, path: str, depth: int) -> object:
 
 
 def _moment(code: int) -> _Encoder:
-    def pack(value: dt.datetime | dt.time, path: str, depth: int) -> object:
+    def pack(value: dt.datetime | dt.time, path: str, depth: int, nested: int) -> object:
         text = value.replace(tzinfo=None, fold=0).isoformat()
         return Extension(code, _packed([text, value.fold, _zone(value.tzinfo, path)]))
 
@@ -188,14 +229,14 @@ def _zone(zone: dt.tzinfo | None, path: str) -> object:
     raise InvalidValue(f"{path} has a time zone of type {type(zone).__qualname__}, which cannot be stored", path=path)
 
 
-def _decimal(value: decimal.Decimal, path: str, depth: int) -> object:
+def _decimal(value: decimal.Decimal, path: str, depth: int, nested: int) -> object:
     text = str(value)
     if len(text) > _MAX_DECIMAL_CHARS:
         raise InvalidValue(f"{path} is a Decimal of more than {_MAX_DECIMAL_CHARS} characters", path=path)
     return Extension(_DECIMAL, text.encode())
 
 
-def _duration(value: dt.timedelta, path: str, depth: int) -> object:
+def _duration(value: dt.timedelta, path: str, depth: int, nested: int) -> object:
     return Extension(_TIMEDELTA, struct.pack(">iii", value.days, value.seconds, value.microseconds))
 
 
@@ -205,30 +246,36 @@ _ENCODERS: Mapping[type, _Encoder] = {
     frozenset: _set(_FROZENSET),
     int: _int,
     dt.datetime: _moment(_DATETIME),
-    dt.date: lambda value, path, depth: Extension(_DATE, value.isoformat().encode()),
+    dt.date: lambda value, path, depth, nested: Extension(_DATE, value.isoformat().encode()),
     dt.time: _moment(_TIME),
     dt.timedelta: _duration,
     decimal.Decimal: _decimal,
-    uuid.UUID: lambda value, path, depth: Extension(_UUID, value.bytes),
+    uuid.UUID: lambda value, path, depth, nested: Extension(_UUID, value.bytes),
 }
 
 
-def _decode_extension(code: int, data: bytes) -> object:
+def _decode_extension(nested: int, code: int, data: bytes) -> object:
     decoder = _DECODERS.get(code)
     if decoder is None:
         raise CodecError(f"stored value has the unknown extension type {code}: it was written by a newer version")
-    return decoder(data)
+    return decoder(data, nested)
 
 
-def _list(data: bytes) -> list[Any]:
-    value = decode(data)
+def _items(data: bytes, nested: int) -> list[Any]:
+    if nested > MAX_NESTED:
+        raise CodecError(f"stored value nests more than {MAX_NESTED} tuples or sets")
+    return _list(data, nested)
+
+
+def _list(data: bytes, nested: int) -> list[Any]:
+    value = _decode(data, nested)
     if type(value) is not list:
         raise CodecError("stored extension does not hold a list")
     return value
 
 
-def _zoned(data: bytes) -> tuple[str, int, dt.tzinfo | None]:
-    text, fold, zone = _list(data)
+def _zoned(data: bytes, nested: int) -> tuple[str, int, dt.tzinfo | None]:
+    text, fold, zone = _list(data, nested)
     if zone is None:
         return text, fold, None
     if isinstance(zone, str):
@@ -237,40 +284,53 @@ def _zoned(data: bytes) -> tuple[str, int, dt.tzinfo | None]:
     return text, fold, dt.timezone(dt.timedelta(days, seconds, microseconds))
 
 
-def _decode_datetime(data: bytes) -> dt.datetime:
-    text, fold, zone = _zoned(data)
+def _decode_datetime(data: bytes, nested: int) -> dt.datetime:
+    text, fold, zone = _zoned(data, nested)
     return dt.datetime.fromisoformat(text).replace(tzinfo=zone, fold=fold)
 
 
-def _decode_time(data: bytes) -> dt.time:
-    text, fold, zone = _zoned(data)
+def _decode_time(data: bytes, nested: int) -> dt.time:
+    text, fold, zone = _zoned(data, nested)
     return dt.time.fromisoformat(text).replace(tzinfo=zone, fold=fold)
 
 
-def _decode_int(data: bytes) -> int:
+def _decode_int(data: bytes, nested: int) -> int:
     if len(data) > _MAX_INT_BYTES:
         raise CodecError("stored int is too long")
     return int.from_bytes(data, "big", signed=True)
 
 
-def _decode_decimal(data: bytes) -> decimal.Decimal:
+def _decode_decimal(data: bytes, nested: int) -> decimal.Decimal:
     if len(data) > _MAX_DECIMAL_CHARS:
         raise CodecError("stored Decimal is too long")
     return decimal.Decimal(data.decode("ascii"))
 
 
-_DECODERS: Mapping[int, Callable[[bytes], object]] = {
-    _TUPLE: lambda data: tuple(_list(data)),
-    _SET: lambda data: set(_list(data)),
-    _FROZENSET: lambda data: frozenset(_list(data)),
+_DECODERS: Mapping[int, Callable[[bytes, int], object]] = {
+    _TUPLE: lambda data, nested: tuple(_items(data, nested)),
+    _SET: lambda data, nested: set(_items(data, nested)),
+    _FROZENSET: lambda data, nested: frozenset(_items(data, nested)),
     _INT: _decode_int,
     _DATETIME: _decode_datetime,
-    _DATE: lambda data: dt.date.fromisoformat(data.decode("ascii")),
+    _DATE: lambda data, nested: dt.date.fromisoformat(data.decode("ascii")),
     _TIME: _decode_time,
-    _TIMEDELTA: lambda data: dt.timedelta(*struct.unpack(">iii", data)),
+    _TIMEDELTA: lambda data, nested: dt.timedelta(*struct.unpack(">iii", data)),
     _DECIMAL: _decode_decimal,
-    _UUID: lambda data: uuid.UUID(bytes=data),
+    _UUID: lambda data, nested: uuid.UUID(bytes=data),
 }
+
+
+_HOOKS = tuple(functools.partial(_decode_extension, nested) for nested in range(1, MAX_NESTED + 3))
+_FAULTS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+    OSError,
+    ArithmeticError,
+    struct.error,
+)
 
 
 def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -339,9 +399,13 @@ def _scan(data: bytes) -> None:  # noqa: C901 - one branch per header family of 
         elif first <= 0xBF:
             position += first & 0x1F
         elif first in _FIXED:
+            if 0xD4 <= first <= 0xD8 and data[position : position + 1] == b"\xff":
+                raise CodecError("a timestamp of msgpack's own is not ours")
             position += _FIXED[first]
         elif first in _SIZED:
             width, extra = _SIZED[first]
+            if extra and data[position + width : position + width + 1] == b"\xff":
+                raise CodecError("a timestamp of msgpack's own is not ours")
             position += width + extra + int.from_bytes(data[position : position + width], "big")
         elif first in _MANY:
             width, factor = _MANY[first]

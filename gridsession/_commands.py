@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, Final
 
@@ -149,7 +149,7 @@ class NotRemembered:
     """The recent set `name` of the bag meta does not hold the value."""
 
     name: str
-    value: bytes
+    value: bytes = field(repr=False)
     code: ClassVar[int] = 4
 
     def pack(self) -> bytes:
@@ -181,7 +181,7 @@ class Set:
 
     bag: int
     name: str
-    raw: bytes
+    raw: bytes = field(repr=False)
     code: ClassVar[int] = 1
 
     def body(self) -> bytes:
@@ -206,7 +206,7 @@ class Increment:
 
     bag: int
     name: str
-    amount: int | float
+    amount: int | float = field(repr=False)
     code: ClassVar[int] = 3
 
     def body(self) -> bytes:
@@ -221,7 +221,7 @@ class Append:
 
     bag: int
     name: str
-    values: tuple[bytes, ...]
+    values: tuple[bytes, ...] = field(repr=False)
     keep: int = -1
     code: ClassVar[int] = 4
 
@@ -263,7 +263,7 @@ class SetDefault:
 
     bag: int
     name: str
-    raw: bytes
+    raw: bytes = field(repr=False)
     code: ClassVar[int] = 7
 
     def body(self) -> bytes:
@@ -276,8 +276,8 @@ class CompareAndSet:
 
     bag: int
     name: str
-    expected: bytes | None
-    raw: bytes | None
+    expected: bytes | None = field(repr=False)
+    raw: bytes | None = field(repr=False)
     code: ClassVar[int] = 8
 
     def body(self) -> bytes:
@@ -289,7 +289,7 @@ class Remember:
     """Add a value to a bounded recent set of `meta`; the result says whether it was new."""
 
     name: str
-    value: bytes
+    value: bytes = field(repr=False)
     keep: int
     bag: ClassVar[int] = META
     code: ClassVar[int] = 9
@@ -470,7 +470,7 @@ class Install:
 
     op_id: bytes
     not_after: int
-    record: bytes
+    record: bytes = field(repr=False)
     mode: Mode = Mode.IF_ABSENT
     retry: bool = False
     code: ClassVar[int] = 6

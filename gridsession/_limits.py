@@ -17,6 +17,7 @@ class Limits:
         id_bytes: the session id in UTF-8.
         ring: remembered operation ids; more means `busy` until the oldest deadlines pass. 4096 over the default
             deadline of 10 s is 400 changes a second of one session, for as long as one likes.
+        operations: of one command, with its guards, retained names or names asked for.
         waiters: places in the queue for the lease.
         horizon: how far ahead `not_after` may lie, ms; it bounds how long the ring must remember.
     """
@@ -26,6 +27,7 @@ class Limits:
     name_bytes: int = 128
     id_bytes: int = 2_048
     ring: int = 4_096
+    operations: int = 1_024
     waiters: int = 256
     horizon: int = 300_000
 

@@ -59,6 +59,7 @@ class Draft:
             dict(record.bags[2]),
         )
         self._results: list[Result] = []
+        self._result_bytes = 0
         self.effective = False
         self._changed: list[dict[str, None]] = [{}, {}, {}]
         self._now = now
@@ -85,9 +86,13 @@ class Draft:
             Refusal: wrong_type or too_large, at this index.
         """
         try:
-            self._results.append(_OPERATIONS[operation.code](self, operation))
+            result = _OPERATIONS[operation.code](self, operation)
+            self._result_bytes += len(result) if isinstance(result, bytes) else 0
+            if self._result_bytes > self._limits.record_bytes:
+                raise Refusal(Status.TOO_LARGE)
         except Refusal as refusal:
             raise Refusal(refusal.status, index) from None
+        self._results.append(result)
 
     def shown(self, want: Want) -> tuple[Fields | None, Fields | None, Fields | None] | None:
         """What a reply carries for `changed`: the fields this command changed, as they stand now."""

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgpack
@@ -106,7 +106,7 @@ class Remembered:
     status: int
     epoch: int
     revision: int
-    results: bytes
+    results: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Record:
     lease: Lease | None = None
     queue: tuple[Waiter, ...] = ()
     ring: tuple[Remembered, ...] = ()
-    bags: tuple[Fields, Fields, Fields] = (_EMPTY, _EMPTY, _EMPTY)
+    bags: tuple[Fields, Fields, Fields] = field(default=(_EMPTY, _EMPTY, _EMPTY), repr=False)
 
     @property
     def expires_at(self) -> int | None:
@@ -157,7 +157,7 @@ class Record:
         """Read a record.
 
         Args:
-            strict: check every field's raw bytes too, as for a record that a client hands in.
+            strict: check every field's raw bytes and leave room to count, as for a record that a client hands in.
 
         Raises:
             CorruptRecord: not a record of format 1, or that of another id than `expected_id`.
@@ -165,6 +165,8 @@ class Record:
         try:
             record = _decode(bytes(data))
             if strict:
+                # Half the range stays free, so that no rule can count past what can be read.
+                _require(max(record.epoch, record.revision, record.last_token) < _TOP // 2)
                 for fields in record.bags:
                     for raw in fields.values():
                         check_raw(raw)
@@ -438,7 +440,7 @@ def _holding(reader: Reader, flags: int) -> tuple[Lease | None, tuple[Waiter, ..
 def _bag(section: bytes) -> Fields:
     fields = decode_fields(section)
     # Java reads fixed headers only; what it would refuse is refused here too.
-    _require(bool(fields) and encode_fields(fields) == section)
+    _require(bool(fields) and "" not in fields and encode_fields(fields) == section)
     return fields
 
 

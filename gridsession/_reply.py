@@ -89,7 +89,7 @@ class Reply:
     life: Life | None = None
     grant: Grant | None = None
     index: int = -1
-    results: tuple[Result, ...] = ()
+    results: tuple[Result, ...] = field(default=(), repr=False)
     bags: tuple[Fields | None, Fields | None, Fields | None] = field(default=(None, None, None), repr=False)
 
     def encode(self) -> bytes:

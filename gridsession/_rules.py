@@ -151,6 +151,8 @@ class _Context(NamedTuple):
 
 
 def _load(context: _Context, command: Load) -> Applied:
+    if command.names is not None and len(command.names) > context.limits.operations:
+        return context.answer(Status.TOO_LARGE)
     record, grant = context.base, None
     if command.acquire is not None:
         record, grant, status = _acquire(context, record, command.acquire)
@@ -306,6 +308,7 @@ def _change(context: _Context, command: Commit | Delete | Install) -> Applied:
     if len(record.ring) >= context.limits.ring:
         return context.answer(Status.BUSY)
     try:
+        _check_length(command, context.limits)
         match command:
             case Commit():
                 _check_token(record, command.token)
@@ -338,6 +341,17 @@ def _remember_op(
 ) -> Record:
     entry = Remembered(command.op_id, command.not_after, status, record.epoch, revision, results)
     return replace(record, ring=(*record.ring, entry))
+
+
+def _check_length(command: Commit | Delete | Install, limits: Limits) -> None:
+    """One command may not hold the place for long: everyone else's commands wait behind it."""
+    parts = 0
+    if not isinstance(command, Install):
+        parts = len(command.guards)
+    if isinstance(command, Commit):
+        parts += len(command.operations) + len(command.retain)
+    if parts > limits.operations:
+        raise Refusal(Status.TOO_LARGE)
 
 
 def _check_token(record: Record, token: int) -> None:
@@ -383,6 +397,7 @@ def _commit(context: _Context, record: Record, command: Commit) -> Applied:
         kept = None
         if command.retry or command.release:
             kept = _remember_op(record, command, Status.OK, record.revision, remembered)
+            _check_results(kept, context.limits)
             kept = _freed(context, kept, command.not_after) if command.release else kept
         return context.answer(Status.OK, kept, want=command.want, results=draft.results, bags=draft.shown(command.want))
     made = _born(record, command, now) if not record.live else _renewed(record, command, now)
@@ -419,6 +434,10 @@ def _check_size(record: Record, limits: Limits) -> None:
     # What others do (ring, queue) must not make a session too large for its user.
     if len(replace(record, ring=(), queue=()).encode()) > limits.record_bytes:
         raise Refusal(Status.TOO_LARGE)
+    _check_results(record, limits)
+
+
+def _check_results(record: Record, limits: Limits) -> None:
     # Values taken out of the record stand in the ring until their takers cannot ask again: they need a bound too.
     if sum(len(entry.results) for entry in record.ring) > limits.record_bytes:
         raise Refusal(Status.BUSY)

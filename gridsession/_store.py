@@ -73,7 +73,7 @@ class SessionStore:
         if driver is not None:
             if url is not None:
                 raise InvalidOption("give a url or a driver, not both")
-            store = cls(driver, policy or Policy(), check_namespace(namespace or "default"), observers)
+            store = cls(driver, policy or Policy(), check_namespace(_first(namespace, "default")), observers)
             store._owned = False
             return store
         url = url or os.environ.get("GRIDSESSION_URL")
@@ -89,7 +89,7 @@ class SessionStore:
         ttl, named = options.pop("ttl", None), options.pop("namespace", None)
         address = address._replace(options=options)
         made = driver_class(address.scheme).from_address(address, observers)
-        chosen = check_namespace(namespace or named or "default")
+        chosen = check_namespace(_first(namespace, named, "default"))
         return cls(made, policy or Policy(ttl=_seconds(address, ttl)), chosen, observers)
 
     def __repr__(self) -> str:
@@ -260,6 +260,11 @@ class SessionStore:
         link.check()
         async for change in self._driver.watch(link.space, prefix):
             yield SessionChange(change.id, None if change.revision is None else Revision(*change.revision))
+
+
+def _first(*names: str | None) -> str:
+    """The first that was given: an empty one is a mistake (an unset variable), never the default."""
+    return next(name for name in names if name is not None)
 
 
 def _seconds(address: Address, ttl: str | None) -> float | None:

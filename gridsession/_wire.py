@@ -45,7 +45,6 @@ from gridsession._reply import Reply, Status
 from gridsession._rules import apply
 from gridsession.errors import CorruptRecord, Unsupported
 
-
 _HEAD = struct.Struct(">BBHq")
 _I64 = struct.Struct(">q")
 _U64 = struct.Struct(">Q")
@@ -146,7 +145,9 @@ def _duration(milliseconds: int, least: int, most: int) -> int:
 
 
 def _read16(reader: Reader) -> bytes:
-    return reader.take(reader.unpack(_U16)[0])
+    value = reader.take(reader.unpack(_U16)[0])
+    _require(len(value) > 0)
+    return value
 
 
 def _flag(reader: Reader) -> bool:
@@ -192,8 +193,9 @@ def _guard(reader: Reader) -> Guard:
     raise Unsupported(f"guard {code} is not known")
 
 
-def _change_head(reader: Reader) -> tuple[bytes, int, tuple[Guard, ...]]:
+def _change_head(reader: Reader, flags: int) -> tuple[bytes, int, tuple[Guard, ...]]:
     op_id, token, count = reader.unpack(_OP_HEAD)
+    _require(token > 0 or not flags & 1)
     return op_id, token, tuple(_guard(reader) for _ in range(count))
 
 
@@ -251,12 +253,13 @@ def _operation(reader: Reader) -> Operation:
 
 
 def _commit(reader: Reader, flags: int, not_after: int) -> Commit:
-    op_id, token, guards = _change_head(reader)
-    ttl_mode, ttl, created_ttl, created_max_lifetime, want = reader.unpack(_TIMES)
+    op_id, token, guards = _change_head(reader, flags)
+    mode, ttl, created_ttl, created_max_lifetime, wanted = reader.unpack(_TIMES)
+    ttl_mode, want = TtlMode(mode), Want(wanted)
     for duration in (ttl, created_ttl, created_max_lifetime):
         _duration(duration, 0, MAX_DURATION)
     clear = reader.take(1)[0]
-    _require(clear <= 3 and (token > 0 or not flags & 1))
+    _require(clear <= 3)
     retain = tuple((_bag(reader), _name(reader)) for _ in range(reader.unpack(_U16)[0]))
     operations = tuple(_operation(reader) for _ in range(reader.unpack(_U16)[0]))
     return Commit(
@@ -267,11 +270,11 @@ def _commit(reader: Reader, flags: int, not_after: int) -> Commit:
         token,
         clear,
         retain,
-        TtlMode(ttl_mode),
+        ttl_mode,
         ttl,
         created_ttl,
         created_max_lifetime,
-        Want(want),
+        want,
         bool(flags & 1),
         bool(flags & 2),
     )
@@ -286,8 +289,7 @@ def _release(reader: Reader, flags: int, not_after: int) -> Release:
 
 
 def _delete(reader: Reader, flags: int, not_after: int) -> Delete:
-    op_id, token, guards = _change_head(reader)
-    _require(token > 0 or not flags & 1)
+    op_id, token, guards = _change_head(reader, flags)
     return Delete(op_id, not_after, guards, token, bool(flags & 1), bool(flags & 2))
 
 

@@ -129,8 +129,8 @@ class UnknownEvent(InvalidInput):
         missing: the part of the envelope that is missing or wrong.
     """
 
-    def __init__(self, message: str, *, platform: str, missing: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, platform: str, missing: str, session_id: str | None = None) -> None:
+        super().__init__(message, session_id=session_id)
         self.platform = platform
         self.missing = missing
 
@@ -244,7 +244,15 @@ class JavaNotFound(NodeError):
 
 
 class MemberFailed(NodeError):
-    """A member did not start, or its JVM ended unasked."""
+    """A member did not start, or its JVM ended unasked; the message says why.
+
+    Attributes:
+        returncode: how the JVM ended; None if it still runs.
+    """
+
+    def __init__(self, message: str, *, session_id: str | None = None, returncode: int | None = None) -> None:
+        super().__init__(message, session_id=session_id)
+        self.returncode = returncode
 
 
 class OutcomeUnknown(GridSessionError):

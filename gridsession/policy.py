@@ -44,7 +44,7 @@ class Policy:
         for field in fields(self):
             if field.name in {"ttl", "max_lifetime", "deadline", "lease", "wait"}:
                 value = getattr(self, field.name)
-                if value is not None:
+                if value is not None or field.name not in {"ttl", "max_lifetime"}:
                     milliseconds(value, field.name, zero=field.name == "wait")
         lease_milliseconds(self.lease)
         if not 0 < self.touch_below <= 1:
@@ -76,7 +76,10 @@ def milliseconds(duration: Duration, name: str, *, zero: bool = False) -> int:
     if isinstance(duration, dt.timedelta):
         seconds = duration.total_seconds()
     elif isinstance(duration, (int, float)) and not isinstance(duration, bool):
-        seconds = float(duration)
+        try:
+            seconds = float(duration)
+        except OverflowError:
+            seconds = math.inf
     else:
         raise InvalidOption(f"{name} must be seconds or a timedelta, not {type(duration).__name__}")
     if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero) or seconds * 1000 > MAX_DURATION:

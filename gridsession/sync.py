@@ -170,6 +170,7 @@ class Turn:
 
     @property
     def state(self) -> dict[str, Any]:
+        """The state as a plain dict, decoded whole; change it as you like, only changed fields are sent."""
         return self._aio.state
 
     @state.setter
@@ -178,6 +179,7 @@ class Turn:
 
     @property
     def props(self) -> dict[str, Any]:
+        """The second bag, likewise."""
         return self._aio.props
 
     @props.setter
@@ -186,6 +188,7 @@ class Turn:
 
     @property
     def repeated(self) -> bool:
+        """The message this turn is for was handled before."""
         return self._aio.repeated
 
     @property
