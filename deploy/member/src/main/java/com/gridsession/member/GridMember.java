@@ -1,0 +1,115 @@
+package com.gridsession.member;
+
+import com.hazelcast.cluster.Member;
+import com.hazelcast.cluster.MembershipEvent;
+import com.hazelcast.cluster.MembershipListener;
+import com.hazelcast.core.HazelcastInstance;
+import java.util.Properties;
+import java.util.Set;
+import java.util.function.LongSupplier;
+
+/** What this member was told and sees of the grid; one for each Hazelcast instance, read once and kept with it. */
+final class GridMember implements MembershipListener {
+    /** Property and member attribute: how many members the whole grid has. */
+    static final String DECLARED = "gridsession.members-declared";
+    /** Property and member attribute: synchronous copies of each session. */
+    static final String BACKUPS = "gridsession.backups";
+
+    /** Where it is kept in the instance's user context. */
+    static final String KEY = GridMember.class.getName();
+
+    private final HazelcastInstance instance;
+    private final Limits limits;
+    private final int declared;
+    private final int backups;
+    private final Majority majority;
+    private volatile String refusal;
+
+    GridMember(HazelcastInstance instance, LongSupplier nanoTime) {
+        this.instance = instance;
+        Properties properties = instance.getConfig().getProperties();
+        limits = Limits.of(properties);
+        declared = (int) Limits.read(properties, DECLARED, 1);
+        backups = (int) Limits.read(properties, BACKUPS, declared == 1 ? 0 : 1);
+        majority = new Majority(declared, nanoTime);
+    }
+
+    static GridMember of(HazelcastInstance instance) {
+        Object known = instance.getUserContext().get(KEY);
+        if (known == null) {
+            known = instance.getUserContext().computeIfAbsent(KEY,
+                    key -> new GridMember(instance, System::nanoTime).listening());
+        }
+        return (GridMember) known;
+    }
+
+    GridMember listening() {
+        instance.getCluster().addMembershipListener(this);
+        refresh();
+        return this;
+    }
+
+    Limits limits() {
+        return limits;
+    }
+
+    int declared() {
+        return declared;
+    }
+
+    int backups() {
+        return backups;
+    }
+
+    /** Why this grid must not be written to; null if it may. */
+    String refusal() {
+        return refusal;
+    }
+
+    Majority majority() {
+        return majority;
+    }
+
+    /** Whether a side without the majority may hold all copies of a session. */
+    boolean minorityMayHoldAll() {
+        int minority = declared - (declared / 2 + 1);
+        return minority > backups;
+    }
+
+    @Override
+    public void memberAdded(MembershipEvent event) {
+        refresh();
+    }
+
+    @Override
+    public void memberRemoved(MembershipEvent event) {
+        refresh();
+    }
+
+    private synchronized void refresh() {
+        Set<Member> members = instance.getCluster().getMembers();
+        refusal = refusalOf(members);
+        majority.see(members.size());
+    }
+
+    /** Whether the member says another number; one without our attributes, as its configuration is its own, says none. */
+    private static boolean differs(Member member, String attribute, int ours) {
+        String theirs = member.getAttribute(attribute);
+        return theirs != null && !theirs.equals(Integer.toString(ours));
+    }
+
+    private String refusalOf(Set<Member> members) {
+        for (Member member : members) {
+            if (differs(member, DECLARED, declared) || differs(member, BACKUPS, backups)) {
+                return "no writes: member " + member.getAddress() + " was started with " + member.getAttribute(DECLARED)
+                        + " declared members and " + member.getAttribute(BACKUPS) + " backups, this one with " + declared
+                        + " and " + backups + ". Start all with the same --members-declared and --backups.";
+            }
+        }
+        if (declared > 1 && members.size() > declared) {
+            return "no writes: the grid has " + members.size() + " members, but only " + declared
+                    + " were declared. Start all with --members-declared " + members.size() + " or stop the rest.";
+        }
+        return null;
+    }
+}

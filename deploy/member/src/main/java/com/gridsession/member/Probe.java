@@ -1,0 +1,92 @@
+package com.gridsession.member;
+
+import com.hazelcast.core.HazelcastInstance;
+import com.hazelcast.core.HazelcastInstanceAware;
+import com.hazelcast.core.ReadOnly;
+import com.hazelcast.map.EntryProcessor;
+import com.hazelcast.nio.ObjectDataInput;
+import com.hazelcast.nio.ObjectDataOutput;
+import com.hazelcast.nio.serialization.IdentifiedDataSerializable;
+import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+
+/**
+ * Tells how the member is that owns the key. To be sent to the map {@code gridsession.probe}, by a key of a partition
+ * that the member in question owns; it reads and writes nothing there.
+ *
+ * <p>Wire: no body. The reply, big-endian, {@code text16} being a length of two bytes and UTF-8: u8 layout (1), text16
+ * version of our jar, text16 SHA-256 of its sources (both empty if unknown), i64 the member's own clock and i64 the
+ * cluster's (ms), u16 members declared, u8 synchronous backups, u32 largest record in bytes, text16 the member's uuid,
+ * text16 version of Hazelcast, u16 members that it sees. A client must bear more bytes after these.
+ */
+public final class Probe
+        implements EntryProcessor<String, byte[], byte[]>, IdentifiedDataSerializable, HazelcastInstanceAware, ReadOnly {
+    /** Map to send it to. */
+    public static final String MAP = "gridsession.probe";
+
+    private static final long serialVersionUID = 1L;
+
+    private transient HazelcastInstance instance;
+
+    @Override
+    public byte[] process(Map.Entry<String, byte[]> entry) {
+        GridMember member = GridMember.of(instance);
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream(256);
+        try (DataOutputStream out = new DataOutputStream(bytes)) {
+            out.writeByte(1);
+            text(out, Build.VERSION);
+            text(out, Build.SOURCES);
+            out.writeLong(System.currentTimeMillis());
+            out.writeLong(instance.getCluster().getClusterTime());
+            out.writeShort(member.declared());
+            out.writeByte(member.backups());
+            out.writeInt(member.limits().recordBytes());
+            text(out, instance.getCluster().getLocalMember().getUuid().toString());
+            text(out, instance.getCluster().getLocalMember().getVersion().toString());
+            out.writeShort(instance.getCluster().getMembers().size());
+        } catch (IOException impossible) {
+            throw new UncheckedIOException("a byte array cannot fail", impossible);
+        }
+        return bytes.toByteArray();
+    }
+
+    private static void text(DataOutputStream out, String text) throws IOException {
+        byte[] encoded = text.getBytes(StandardCharsets.UTF_8);
+        out.writeShort(encoded.length);
+        out.write(encoded);
+    }
+
+    @Override
+    public EntryProcessor<String, byte[], byte[]> getBackupProcessor() {
+        return null;
+    }
+
+    @Override
+    public void setHazelcastInstance(HazelcastInstance hazelcastInstance) {
+        instance = hazelcastInstance;
+    }
+
+    @Override
+    public void writeData(ObjectDataOutput out) {
+        // nothing to ask
+    }
+
+    @Override
+    public void readData(ObjectDataInput in) {
+        // nothing was asked
+    }
+
+    @Override
+    public int getFactoryId() {
+        return GridDataSerializerHook.FACTORY_ID;
+    }
+
+    @Override
+    public int getClassId() {
+        return GridDataSerializerHook.PROBE;
+    }
+}

@@ -1,0 +1,86 @@
+package com.gridsession.member;
+
+import com.hazelcast.core.HazelcastInstance;
+import com.hazelcast.core.HazelcastInstanceAware;
+import com.hazelcast.nio.ObjectDataInput;
+import com.hazelcast.nio.ObjectDataOutput;
+import com.hazelcast.nio.serialization.HazelcastSerializationException;
+import com.hazelcast.nio.serialization.IdentifiedDataSerializable;
+import com.hazelcast.spi.impl.merge.MapMergingEntryImpl;
+import com.hazelcast.spi.merge.MergingValue;
+import com.hazelcast.spi.merge.SplitBrainMergePolicy;
+
+/**
+ * Merges the sides of a split without ever mixing them: a side that kept its majority stands, record or nothing; where
+ * none is known to have done so, the higher (epoch, revision) wins whole, with its ring, lease and expiry. Nothing
+ * acknowledged is on the losing side: acknowledgements needed the majority and a copy.
+ */
+public final class WholeRecordMergePolicy
+        implements SplitBrainMergePolicy<Object, MergingValue<Object>, Object>, IdentifiedDataSerializable,
+        HazelcastInstanceAware {
+    private transient HazelcastInstance instance;
+
+    @Override
+    public Object merge(MergingValue<Object> merging, MergingValue<Object> existing) {
+        GridMember member = GridMember.of(instance);
+        boolean stands = member.majority().kept();
+        if (existing == null) {
+            // nothing stands too, unless a minority may have been left with all the copies there were
+            return stands && !member.minorityMayHoldAll() ? null : merging.getRawValue();
+        }
+        if (stands || !isHigher(merging, existing)) {
+            keepExpiry(merging, existing);
+            return existing.getRawValue();
+        }
+        return merging.getRawValue();
+    }
+
+    private static boolean isHigher(MergingValue<Object> merging, MergingValue<Object> existing) {
+        Standing theirs = Standing.of(bytes(merging));
+        Standing ours = Standing.of(bytes(existing));
+        return theirs != null && (ours == null || theirs.compareTo(ours) > 0);
+    }
+
+    private static byte[] bytes(MergingValue<Object> entry) {
+        try {
+            return entry.getDeserializedValue() instanceof byte[] bytes ? bytes : null;
+        } catch (HazelcastSerializationException notOurs) {
+            return null;
+        }
+    }
+
+    /** The platform takes the expiry from the merging entry also when the existing value wins. */
+    private static void keepExpiry(MergingValue<Object> merging, MergingValue<Object> existing) {
+        // the type parameter asks for no more than a value: expiry as a merge type would need statistics for each entry
+        if (merging instanceof MapMergingEntryImpl<?, ?> theirs && existing instanceof MapMergingEntryImpl<?, ?> ours) {
+            theirs.setTtl(ours.getTtl());
+            theirs.setMaxIdle(ours.getMaxIdle());
+            theirs.setExpirationTime(ours.getExpirationTime());
+        }
+    }
+
+    @Override
+    public void setHazelcastInstance(HazelcastInstance hazelcastInstance) {
+        instance = hazelcastInstance;
+    }
+
+    @Override
+    public void writeData(ObjectDataOutput out) {
+        // the policy has no settings
+    }
+
+    @Override
+    public void readData(ObjectDataInput in) {
+        // the policy has no settings
+    }
+
+    @Override
+    public int getFactoryId() {
+        return GridDataSerializerHook.FACTORY_ID;
+    }
+
+    @Override
+    public int getClassId() {
+        return GridDataSerializerHook.MERGE_POLICY;
+    }
+}

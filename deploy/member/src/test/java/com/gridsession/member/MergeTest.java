@@ -1,0 +1,115 @@
+package com.gridsession.member;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+
+import com.hazelcast.core.HazelcastInstance;
+import java.io.IOException;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.Test;
+
+/** Two sides of a real grid that wrote apart from each other, and then meet. */
+class MergeTest {
+    /** Seconds by which two looks at one expiry may differ. */
+    private static final double LATE = 10;
+    private static final AtomicLong NEXT = new AtomicLong(1);
+
+    private static void put(Grid side, String id, int commits, long ttl) {
+        for (int left = commits; left > 0; left--) {
+            side.run(id, Asked.commit(NEXT.getAndIncrement(), side.now() + 10_000, "a", NEXT.get(), ttl));
+        }
+    }
+
+    private static void delete(Grid side, String id) {
+        side.run(id, Asked.delete(NEXT.getAndIncrement(), side.now() + 10_000));
+    }
+
+    /** Writes to both sides, so that the epoch is higher on one and the revision on the other. */
+    private static void conflict(String id, Grid lower, Grid higher) {
+        put(lower, id, 9, 500_000);
+        Grid.await(() -> {
+            // members' clocks may differ by more than the two writes are apart
+            higher.sessions().delete(id);
+            put(higher, id, 1, 60_000);
+            return record(higher, id).epoch > record(lower, id).epoch;
+        });
+    }
+
+    private static Record record(Grid side, String id) {
+        byte[] bytes = side.stored(id, 0);
+        return Record.decode(bytes, 0, bytes.length, Record.idOf(bytes));
+    }
+
+    private static void assertMerged(Grid grid, String id, byte[] expected) {
+        assertArrayEquals(expected, grid.stored(id, 0), id);
+        assertArrayEquals(expected, grid.stored(id, 1), id);
+    }
+
+    /** The entry ends when its own record says, whichever side that came from. */
+    private static void assertExpiry(Grid grid, String id) {
+        long seconds = Retention.seconds(record(grid, id).retainedUntil(), grid.now());
+        assertEquals(seconds, grid.secondsLeft(id, 0), LATE, "expiry of " + id);
+        assertEquals(seconds, grid.secondsLeft(id, 1), LATE, "expiry of " + id);
+    }
+
+    @Test
+    void higherRecordWinsWholeWhereNoSideIsKnownToHaveKeptItsMajority() throws IOException {
+        try (Grid larger = new Grid(2, 5); Grid smaller = larger.apart(1, 5)) {
+            conflict("theirs", larger, smaller);
+            conflict("ours", smaller, larger);
+            put(larger, "only-ours", 2, 60_000);
+            put(smaller, "only-theirs", 2, 60_000);
+            conflict("deleted", smaller, larger);
+            delete(larger, "deleted");
+            byte[] theirs = smaller.stored("theirs", 0);
+            byte[] ours = larger.stored("ours", 0);
+            byte[] onlyOurs = larger.stored("only-ours", 0);
+            byte[] onlyTheirs = smaller.stored("only-theirs", 0);
+            byte[] deleted = larger.stored("deleted", 0);
+
+            larger.meet(smaller);
+
+            assertMerged(larger, "theirs", theirs);
+            assertMerged(larger, "ours", ours);
+            assertMerged(larger, "only-ours", onlyOurs);
+            assertMerged(larger, "only-theirs", onlyTheirs);
+            assertMerged(larger, "deleted", deleted);
+            for (String id : new String[] {"theirs", "ours", "only-ours", "only-theirs"}) {
+                assertExpiry(larger, id);
+            }
+        }
+    }
+
+    @Test
+    void sideThatKeptItsMajorityStandsRecordOrNothing() throws IOException {
+        try (Grid larger = new Grid(2, 3); Grid smaller = larger.apart(1, 3)) {
+            holdsMajorityForLong(larger.member(0));
+            holdsMajorityForLong(larger.member(1));
+            conflict("both", larger, smaller);
+            put(larger, "only-ours", 2, 60_000);
+            for (int index = 0; index < 20; index++) {
+                put(smaller, "only-theirs-" + index, 2, 60_000);
+            }
+            byte[] both = larger.stored("both", 0);
+            byte[] onlyOurs = larger.stored("only-ours", 0);
+
+            larger.meet(smaller);
+
+            assertMerged(larger, "both", both);
+            assertMerged(larger, "only-ours", onlyOurs);
+            assertExpiry(larger, "both");
+            for (int index = 0; index < 20; index++) {
+                assertNull(larger.stored("only-theirs-" + index, 0));
+            }
+        }
+    }
+
+    /** Lets the member's clock say that it has seen the majority for long. */
+    private static void holdsMajorityForLong(HazelcastInstance member) {
+        AtomicLong later = new AtomicLong();
+        GridMember seen = new GridMember(member, () -> System.nanoTime() + later.get()).listening();
+        later.set(2 * Majority.MERGE_TIME);
+        member.getUserContext().put(GridMember.KEY, seen);
+    }
+}
