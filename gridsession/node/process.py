@@ -1,0 +1,249 @@
+"""One member as a child process: start it, wait until it is ready, stop or kill it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Final
+
+from gridsession._logs import logger
+from gridsession.errors import MemberFailed
+from gridsession.node.command import command_line, dismiss, guard
+from gridsession.node.config import NodeConfig
+from gridsession.node.jars import JARS_DIRECTORY, checkout_sources, staleness
+from gridsession.node.java import Java, find_java
+from gridsession.node.jvm_log import JvmLog, LogEvent
+
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 90.0
+_KEPT_FAULTS = 3
+
+_log = logger("node")
+
+
+class MemberProcess:
+    """A member's JVM. It ends with this Python process, however that one ends.
+
+    Args:
+        config: what the member is told.
+        java: the Java to run it; None: the first that is found.
+        jvm_options: more options for the JVM.
+        on_event: called with each event of the JVM's log, on the thread that reads it; None: they are logged.
+
+    Raises:
+        JavaNotFound: there is no Java 17 or later.
+        MemberFailed: the jars are missing or, in a source tree, stale.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        java: Java | None = None,
+        jvm_options: Sequence[str] = (),
+        on_event: Callable[[LogEvent], None] | None = None,
+    ) -> None:
+        if fault := staleness(JARS_DIRECTORY, checkout_sources()):
+            raise MemberFailed(
+                f"{fault}. In a source tree, build the jars with python deploy/member/hatch_build.py "
+                "(or pip install -e .); elsewhere, install gridsession again."
+            )
+        self.config = config
+        self.startup_seconds: float | None = None
+        self._java = java or find_java()
+        self._jvm_options = tuple(jvm_options)
+        self._on_event = on_event or self._report
+        self._changed = threading.Condition()
+        self._members = 0
+        self._faults: list[str] = []
+        self._process: subprocess.Popen[str] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self._run_dir: Path | None = None
+        self._asked_to_stop = False
+        self._ended = False
+
+    @property
+    def pid(self) -> int:
+        """The JVM's process id."""
+        return self._running().pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the JVM runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """How the JVM ended; None while it runs or before it is started."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def stopped_as_asked(self) -> bool:
+        """Whether it ended because `stop` or `kill` was called."""
+        return self._asked_to_stop and not self.alive
+
+    @property
+    def members(self) -> int:
+        """How many members this one last saw in the cluster, itself included; 0 before it joined."""
+        return self._members
+
+    def start(self, *, founding: bool = False) -> None:
+        """Starts the JVM and returns at once; see `wait_ready`.
+
+        Args:
+            founding: there is no cluster yet, so do not look for it; saves a second.
+        """
+        if self.alive:
+            raise MemberFailed(f"the member at {self.config.address} runs already")
+        self._members, self._faults, self.startup_seconds, self._asked_to_stop = 0, [], None, False
+        self._ended = False
+        if self.config.data_dir:
+            self.config.data_dir.mkdir(parents=True, exist_ok=True)
+        self._run_dir = Path(tempfile.mkdtemp(prefix="gridsession-member-"))
+        configuration = self._run_dir / "member.yaml"
+        config = replace(self.config, join=()) if founding else self.config
+        configuration.write_text(config.yaml(), encoding="utf-8")
+        started = time.monotonic()
+        self._process = subprocess.Popen(
+            command_line(self._java, self.config, configuration, self._jvm_options),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            cwd=self.config.data_dir or self._run_dir,
+            # Ctrl-C in the terminal is for us: we stop the member, partitions first
+            start_new_session=True,
+        )
+        self._guard = guard(self._process.pid)
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process, started), name=f"member-{self.config.port}", daemon=True
+        )
+        self._reader.start()
+
+    def wait_ready(self, timeout: float = START_SECONDS, *, members: int = 1) -> float:
+        """Waits until the member serves and sees so many members; returns what its own start took, in seconds.
+
+        Raises:
+            MemberFailed: it ended, or is not ready in time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready(members) or self._ended, timeout)
+            if self._ready(members) and self.startup_seconds is not None:
+                return self.startup_seconds
+        if self._ended:
+            raise self._failure("ended while starting")
+        raise self._failure(f"is not ready after {timeout:g} s: it sees {self._members} of {members} members")
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Waits until the JVM has ended and its log is read; returns its exit code, None if it still runs."""
+        if self._reader is not None:
+            self._reader.join(timeout)
+        return self.returncode
+
+    def failure(self) -> MemberFailed:
+        """Why the JVM ended, from its log, as an error to raise."""
+        return self._failure("ended")
+
+    def stop(self, timeout: float = STOP_SECONDS) -> None:
+        """Stops it gracefully: it hands its partitions to the others first. After `timeout` seconds it is killed."""
+        if self.alive:
+            self.ask_to_stop()
+            if self.wait(timeout) is None:
+                _log.warning("member_killed", address=self.config.address, after_seconds=timeout)
+                self.kill()
+        self._clean_up()
+
+    def ask_to_stop(self) -> None:
+        """Asks it to stop gracefully and returns at once."""
+        self._asked_to_stop = True
+        with contextlib.suppress(ProcessLookupError):
+            self._running().send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash would (SIGKILL)."""
+        self._asked_to_stop = True
+        if self._process is not None:
+            self._process.kill()
+            self.wait()
+        self._clean_up()
+
+    def pause(self) -> None:
+        """Freezes it (SIGSTOP), as a long garbage collection or a stalled host would."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets a frozen member run on."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise MemberFailed(f"the member at {self.config.address} has not been started")
+        return self._process
+
+    def _ready(self, members: int) -> bool:
+        return self.startup_seconds is not None and self._members >= members
+
+    def _read(self, process: subprocess.Popen[str], started: float) -> None:
+        log, stdout = JvmLog(), process.stdout
+        assert stdout is not None
+        try:
+            for event in _events(log, stdout):
+                self._on_event(event)
+                with self._changed:
+                    self._note(event, started)
+                    self._changed.notify_all()
+        finally:
+            stdout.close()
+            process.wait()
+            dismiss(self._guard)
+            with self._changed:
+                # Said here and not read off this thread, which still lives while it tells.
+                self._ended = True
+                self._changed.notify_all()
+
+    def _note(self, event: LogEvent, started: float) -> None:
+        if event.event == "member_started":
+            self.startup_seconds = time.monotonic() - started
+        elif event.event == "members_changed":
+            self._members = event.size
+        elif event.level == "error":
+            self._faults = [*self._faults, event.headline][-_KEPT_FAULTS:]
+
+    def _report(self, event: LogEvent) -> None:
+        facts: dict[str, object] = {"members": event.size} if event.size else {}
+        if event.level != "info":
+            # a known moment says all by its name
+            facts |= {"text": event.text, "java_logger": event.logger}
+        getattr(_log, event.level)(event.event, member=self.config.address, **facts)
+
+    def _failure(self, what: str) -> MemberFailed:
+        code = self.returncode
+        why = "; ".join(dict.fromkeys("; ".join(self._faults).split("; "))) or "its log says nothing of it"
+        if code == -signal.SIGKILL:
+            why = "killed by SIGKILL; if nobody did that, the system was out of memory"
+        ending = "" if code is None else f" (exit code {code})"
+        return MemberFailed(f"the member at {self.config.address} {what}{ending}: {why}", returncode=code)
+
+    def _clean_up(self) -> None:
+        if self._run_dir is not None:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+            self._run_dir = None
+
+
+def _events(log: JvmLog, stdout: IO[str]) -> Iterator[LogEvent]:
+    for line in stdout:
+        if event := log.feed(line):
+            yield event
+    if event := log.flush():
+        yield event
