@@ -1,0 +1,171 @@
+"""The Hazelcast driver: commands run in the members, as entry processors; DESIGN.md section 5 has its rules."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+with warnings.catch_warnings():
+    # The client imports asyncore, whose threaded half we never use; Python 3.11 warns of it.
+    warnings.filterwarnings("ignore", message="The asyncore module", category=DeprecationWarning)
+    import hazelcast  # noqa: F401
+
+from gridsession._commands import Command
+from gridsession._identity import Space
+from gridsession._reply import Reply
+from gridsession.drivers import Address, Change, Driver, Mirror, Page, Promise, Reach
+from gridsession.drivers.hazelcast._client import Client
+from gridsession.drivers.hazelcast._execute import Executor
+from gridsession.drivers.hazelcast._link import Settings
+from gridsession.drivers.hazelcast._mirror import GlobalsMirror
+from gridsession.drivers.hazelcast._scan import scan
+from gridsession.drivers.hazelcast._watch import Watches
+from gridsession.errors import InvalidOption, StoreClosed, UsageError
+from gridsession.hooks import Hooks
+
+__all__ = ["HazelcastDriver"]
+
+_DEFAULT_CLUSTER = "gridsession"
+
+
+class HazelcastDriver(Driver):
+    """Sessions in a grid of members: `hazelcast://host:port,host:port/cluster-name`.
+
+    Every command is one entry processor run on the session's owner and copied to its backups before it is answered.
+    An answer that too few backups confirmed does not count: it is asked for again under the same op id, and if that
+    stays so until the deadline ends in `OutcomeUnknown`. A plain load may be stale for the seconds until a partition
+    of the network is noticed, unless it asks to be confirmed. Backups confirm to the client itself, so a process must
+    be able to reach every member at the address that members know it by.
+
+    Options of the URL: `deadline` seconds a call may take (10); `max_in_flight` commands under way at once (128);
+    `connect_timeout` seconds to connect (10).
+    """
+
+    promise: ClassVar[Promise] = Promise(
+        atomic=Reach.CLUSTER,
+        survives=("the death of the process", "the death of one member", "a partition of the network"),
+        expires_within=300.0,
+        own_clock=False,
+        pushes=True,
+    )
+
+    def __init__(self, settings: Settings, hooks: Hooks, *, deadline: float = 10.0, max_in_flight: int = 128) -> None:
+        self._settings = settings
+        self._hooks = hooks
+        self._deadline = deadline
+        self._max_in_flight = max_in_flight
+        self._client: Client | None = None
+        self._executor: Executor | None = None
+        self._watches: Watches | None = None
+
+    @classmethod
+    def from_address(cls, address: Address, hooks: Hooks) -> HazelcastDriver:
+        """A driver for a URL's parts, not yet connected.
+
+        Raises:
+            InvalidOption: no address, a port that is none, or an unknown or impossible option.
+        """
+        address.only("deadline", "max_in_flight", "connect_timeout")
+        hosts, _, cluster = address.location.partition("/")
+        if "/" in cluster or "@" in hosts:
+            raise InvalidOption("write the URL as hazelcast://host:port,host:port/cluster, without user or password")
+        deadline = _positive(address, "deadline", 10.0)
+        settings = Settings(
+            addresses=tuple(_host_and_port(host) for host in hosts.split(",")),
+            cluster_name=cluster or _DEFAULT_CLUSTER,
+            connect_timeout=_positive(address, "connect_timeout", 10.0),
+        )
+        in_flight = address.option("max_in_flight", int, 128)
+        if in_flight < 1:
+            raise InvalidOption(f"option max_in_flight={in_flight} must be at least 1")
+        return cls(settings, hooks, deadline=deadline, max_in_flight=in_flight)
+
+    async def open(self) -> None:
+        """Connect and probe every member; on a driver that is open, nothing.
+
+        Raises:
+            ConnectFailed: no member let us in within the connect timeout.
+            MemberUnfit: a member lacks our jar or does not fit the others.
+        """
+        if self._client is not None:
+            if self._client.closed or self._executor is None:
+                raise UsageError("the driver was closed, or is being opened; make another one")
+            return
+        client = self._client = Client(self._settings, self._hooks)
+        await client.open()
+        self._executor = Executor(client, self._hooks, self._deadline, self._max_in_flight)
+        self._watches = Watches(client)
+
+    def now(self) -> int:
+        """The cluster's time, ms since 1970, by this process's monotonic clock and what members last answered."""
+        return self._opened().clock.now()
+
+    async def execute(self, space: Space, session_id: str, command: Command, *, deadline: float | None = None) -> Reply:
+        """Apply one command to the record of one id; as `Driver.execute`.
+
+        Raises:
+            CodecError: what came back is not ours; nothing of it was read.
+        """
+        if self._executor is None:
+            raise StoreClosed("the store is not open: `await store.open()` or `async with` it first")
+        return await self._executor.execute(space, session_id, command, deadline)
+
+    async def scan(self, space: Space, prefix: str = "", *, cursor: str | None = None, limit: int = 500) -> Page:
+        """One page of ids that exist, partition by partition.
+
+        Raises:
+            InvalidOption: a cursor that is not of this driver.
+            Unavailable: no answer by the deadline.
+        """
+        return await scan(self._opened(), space, prefix, cursor, limit, self._deadline)
+
+    async def watch(self, space: Space, prefix: str = "", *, session_id: str | None = None) -> AsyncIterator[Change]:
+        """Hints of changes, pushed by the members; as `Driver.watch`."""
+        self._opened()
+        if self._watches is None:
+            raise StoreClosed("the store is not open")
+        subscription = self._watches.subscribe(space, prefix, session_id)
+        try:
+            while True:
+                yield await subscription.next()
+        finally:
+            subscription.close()
+
+    async def mirror(self, space: Space) -> Mirror | None:
+        """A local copy of a namespace's globals, pushed by the members; None for sessions.
+
+        Raises:
+            Unavailable: the globals could not be read by the deadline.
+        """
+        if space.kind != "globals":
+            return None
+        mirror = GlobalsMirror(self._opened(), space, self._deadline)
+        await mirror.open()
+        return mirror
+
+    async def aclose(self) -> None:
+        """Give connections back; calls under way end in an error."""
+        if self._client is not None and not self._client.closed:
+            await self._client.close()
+
+    def _opened(self) -> Client:
+        if self._client is None or self._client.closed:
+            raise StoreClosed("the store is closed, or was never opened")
+        return self._client
+
+
+def _host_and_port(text: str) -> str:
+    host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not colon:
+        host, port = text, "5701"
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise InvalidOption(f"{text!r} is not host:port; write the URL as hazelcast://host:5701,host:5701/cluster-name")
+    return f"{host}:{port}"
+
+
+def _positive(address: Address, name: str, default: float) -> float:
+    value: float = address.option(name, float, default)
+    if not 0 < value < float("inf"):
+        raise InvalidOption(f"option {name}={value} must be more than 0 seconds")
+    return value

@@ -1,0 +1,190 @@
+"""One request and its answer, sent through the official client's connections without its own retries.
+
+A `Call` stands in the client's table of pending invocations and is answered, waits for backups and fails there like any
+other. It differs in two things: its `timeout` has always passed, so the client never sends it again by itself (a
+command must not be sent twice under flags of a first attempt); and the message is handed over as it came, because the
+number of backups that confirmed it is in its head.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Final
+
+from hazelcast.errors import (
+    ClientOfflineError,
+    HazelcastClientNotActiveError,
+    HazelcastSerializationError,
+    OperationTimeoutError,
+    SplitBrainProtectionError,
+)
+
+from gridsession.drivers.hazelcast._link import Link
+from gridsession.drivers.hazelcast._wire import address, introduce_request
+
+_SWEEP: Final = 0.05
+_SERVER_CLASS = re.compile(r"Exception from server: (?:[\w$]+\.)*([\w$]+)")
+
+
+class NotSent(Exception):
+    """There was no connection to send on; nothing left this process."""
+
+
+class Overdue(Exception):
+    """No answer by the time the caller allowed."""
+
+
+class Call:
+    """What the client's InvocationService reads and writes of an invocation; the class holds what never changes."""
+
+    partition_id = -1
+    uuid = None
+    event_handler = None
+    urgent = False
+    timeout = 1.0
+    retryable = False
+    contains_data = False
+    sent_connection: Any = None
+    backup_acks_received = 0
+    backup_acks_expected = -1
+    pending_response: Any = None
+    pending_response_received_time: float = -1
+    overdue = False
+
+    def __init__(
+        self, buffer: bytearray, correlation_id: int, connection: Any, future: asyncio.Future[Any], due: float
+    ) -> None:
+        self.buf = buffer
+        self.correlation_id = correlation_id
+        self.connection = connection
+        self.future = future
+        self.due = due
+
+    @property
+    def request(self) -> Call:
+        """The call is its own request."""
+        return self
+
+    def get_correlation_id(self) -> int:
+        """The client looks it up to forget the call."""
+        return self.correlation_id
+
+    @staticmethod
+    def response_handler(message: Any) -> Any:
+        """The message as it came."""
+        return message
+
+
+def send(link: Link, buffer: bytearray, partition: int, connection: Any, due: float) -> Call:
+    """Send a request; its answer comes as `call.future`, cancelled with `call.overdue` at `due` of the loop's clock.
+
+    Raises:
+        NotSent: the connection is gone.
+    """
+    if connection is None:
+        raise NotSent
+    service = link.service
+    if service._shutdown:
+        raise NotSent
+    correlation_id = service._next_correlation_id.get_and_increment()
+    address(buffer, correlation_id, partition)
+    call = Call(buffer, correlation_id, connection, asyncio.Future(), due)
+    service._pending[correlation_id] = call
+    if not connection.send_message(call):
+        del service._pending[correlation_id]
+        raise NotSent
+    call.sent_connection = connection
+    return call
+
+
+async def answer(call: Call) -> Any:
+    """The answer's message.
+
+    Raises:
+        Overdue: none came in time; one that comes later goes nowhere.
+        HazelcastError: the member's or the client's error.
+    """
+    try:
+        return await call.future
+    except asyncio.CancelledError:
+        if call.overdue:
+            raise Overdue from None
+        raise
+
+
+async def ask(link: Link, buffer: bytearray, due: float, *, partition: int = -1, connection: Any = None) -> Any:
+    """Send a request, to the partition's owner unless a connection is given, and wait for the answer's message.
+
+    Raises:
+        NotSent, Overdue, HazelcastError: as `send` and `answer`.
+    """
+    if connection is None:
+        connection = link.connection(partition) if partition >= 0 else link.any_connection()
+    return await answer(send(link, buffer, partition, connection, due))
+
+
+async def introduce(link: Link, map_name: str, due: float, connection: Any = None) -> None:
+    """Tell the cluster of a map once. Members publish a namespace's globals only if they know its map as an object.
+
+    Raises:
+        NotSent: they could not be told; nothing else was sent.
+    """
+    if map_name in link.introduced:
+        return
+    try:
+        await ask(link, introduce_request(map_name), due, connection=connection)
+    except Exception as error:
+        raise NotSent from error
+    link.introduced.add(map_name)
+
+
+class Sweep:
+    """Ends the calls of a link that are overdue: one timer for all instead of one for each."""
+
+    def __init__(self, link: Link) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pending: dict[int, Any] = link.service._pending
+        self._timer = self._loop.call_later(_SWEEP, self._run)
+
+    def _run(self) -> None:
+        now = self._loop.time()
+        for call in self._pending.values():
+            if type(call) is Call and call.due <= now and not call.future.done():
+                call.overdue = True
+                # It stays in the client's table until its answer or the end of its connection, so that a late answer
+                # is recognised and dropped.
+                call.future.cancel()
+        self._timer = self._loop.call_later(_SWEEP, self._run)
+
+    def stop(self) -> None:
+        """Stop sweeping."""
+        self._timer.cancel()
+
+
+def server_class(error: BaseException) -> str:
+    """The name of the error, the member's own where it came from there; never its message, which may hold anything."""
+    found = _SERVER_CLASS.search(str(error.args[0])) if error.args else None
+    return found[1] if found else type(error).__name__
+
+
+def was_refused(error: BaseException) -> bool:
+    """Whether the member refused to apply anything because it sees too few members."""
+    return isinstance(error, SplitBrainProtectionError)
+
+
+def lacks_jar(error: BaseException) -> bool:
+    """Whether the member does not know our processors."""
+    return isinstance(error, HazelcastSerializationError) and "DataSerializerFactory" in str(error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether asking again can help: connections, ownership or membership changed."""
+    if isinstance(error, (OSError, NotSent, ClientOfflineError, HazelcastClientNotActiveError, OperationTimeoutError)):
+        return True
+    return type(error).__name__ in {
+        "TargetDisconnectedError",
+        "IndeterminateOperationStateError",
+        "HazelcastInstanceNotActiveError",
+        "MemberLeftError",
+    }

@@ -1,0 +1,292 @@
+"""Carrying out commands: one round trip each, and when that brings no definite answer, again under the same op id.
+
+An answer is definite if as many backups confirmed it as the map has sync backups: an owner that is cut off answers with
+fewer. That an attempt may have been applied is remembered as doubt: only a call without doubt may end in "nothing was
+applied".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Final, NoReturn
+
+from gridsession._commands import Command, Commit, Delete, Install, Load, Release, Renew
+from gridsession._identity import Space
+from gridsession._reply import Reply, Status, decode_reply
+from gridsession.drivers.hazelcast import _wire
+from gridsession.drivers.hazelcast._call import (
+    NotSent,
+    Overdue,
+    introduce,
+    is_passing,
+    lacks_jar,
+    send,
+    server_class,
+    was_refused,
+)
+from gridsession.drivers.hazelcast._client import Client
+from gridsession.drivers.hazelcast._probe import unfit
+from gridsession.errors import DeadlineExceeded, GridSessionError, OutcomeUnknown, StoreClosed, UnderReplicated
+from gridsession.hooks import CommandDone, CommandRetried, Hooks
+
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 0.25
+_DETOUR_AFTER: Final = 6
+"""Attempts after which a command goes to any member if its owner is not connected: the member passes it on."""
+_LAST_CHANCE: Final = 0.02
+"""An attempt with less time (s) than this before the deadline would only turn a definite no into an unknown outcome."""
+_UNREMEMBERED: Final = frozenset({Status.TOO_LATE, Status.BUSY, Status.UNSUPPORTED, Status.MALFORMED, Status.CORRUPT})
+"""Refusals that leave no trace in the record, so that they say nothing of an earlier attempt."""
+_STRANGE: Final = 3
+"""Attempts that may end in an error of the member that is none of the passing ones."""
+
+
+class _Short(Exception):
+    """Fewer backups confirmed than must, or the member answered without having run the command."""
+
+
+class Executor:
+    """Carries commands to a client's cluster, at most `max_in_flight` at once, first come first served."""
+
+    def __init__(self, client: Client, hooks: Hooks, deadline: float, max_in_flight: int) -> None:
+        self.client = client
+        self.hooks = hooks
+        self.deadline = deadline
+        self.max_in_flight = max_in_flight
+        self.time = asyncio.get_running_loop().time
+        self._gate = asyncio.Semaphore(max_in_flight)
+        self._frames: dict[Space, _wire.ExecuteFrames] = {}
+
+    def execute(
+        self, space: Space, session_id: str, command: Command, deadline: float | None
+    ) -> Coroutine[None, None, Reply]:
+        """Apply a command; as `Driver.execute` says."""
+        due = self.time() + (self.deadline if deadline is None else deadline)
+        run = _Run(self, space, session_id, command, due)
+        # Not a coroutine around a coroutine: each is passed through when the answer comes.
+        return self._observed(run) if self.hooks else self._admitted(run)
+
+    async def _admitted(self, run: _Run) -> Reply:
+        if self._gate.locked():
+            await self._enter(run)
+        else:
+            await self._gate.acquire()
+        try:
+            try:
+                return await run.attempt()
+            except GridSessionError:
+                raise
+            except Exception as error:  # noqa: BLE001 - each kind is judged there
+                return await run.again(error)
+        finally:
+            self._gate.release()
+
+    async def _enter(self, run: _Run) -> None:
+        try:
+            async with asyncio.timeout_at(run.due):
+                await self._gate.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"{self.max_in_flight} commands were in flight all the time, so this one was not sent: the grid is too"
+                " slow for this load, or max_in_flight= too small",
+                session_id=run.session_id,
+            ) from None
+
+    async def _observed(self, run: _Run) -> Reply:
+        started = self.time()
+        status, duplicate = "", False
+        try:
+            reply = await self._admitted(run)
+            status, duplicate = reply.status.name.lower(), reply.duplicate
+            return reply
+        except BaseException as error:
+            status = type(error).__name__
+            raise
+        finally:
+            seconds = self.time() - started
+            name = type(run.command).__name__
+            self.hooks(CommandDone(run.space.namespace, run.session_id, name, status, seconds, run.attempts, duplicate))
+
+    def frames(self, space: Space) -> _wire.ExecuteFrames:
+        """Requests for a space's map."""
+        found = self._frames.get(space)
+        if found is None:
+            found = self._frames[space] = _wire.ExecuteFrames(_wire.records_map(space))
+        return found
+
+
+class _Run:
+    """One command on its way: its attempts, and whether one of them may have been applied."""
+
+    __slots__ = (
+        "_body",
+        "_confirmed",
+        "_doubt",
+        "_executor",
+        "_refused",
+        "_sent",
+        "attempts",
+        "command",
+        "due",
+        "session_id",
+        "space",
+    )
+
+    def __init__(self, executor: Executor, space: Space, session_id: str, command: Command, due: float) -> None:
+        self._executor = executor
+        self.space = space
+        self.session_id = session_id
+        self.command = command
+        self.due = due
+        self.attempts = 0
+        self._body = command.encode()
+        self._confirmed = type(command) is not Load or command.confirm or command.acquire is not None
+        self._doubt = False
+        self._refused = False
+        self._sent = False
+
+    async def attempt(self) -> Reply:
+        """Send the command once.
+
+        Raises:
+            GridSessionError: the definite end of it.
+            Exception: no definite answer; `again` judges it.
+        """
+        executor = self._executor
+        client = executor.client
+        self.attempts += 1
+        link = client.link
+        key = link.keys.get(self.session_id)
+        connection = link.connection(key.partition)
+        if connection is None and self.attempts > _DETOUR_AFTER:
+            connection = link.any_connection()
+            # The member that passes it on may do so twice, and tell of the second time only.
+            self._doubt = self._doubt or connection is not None
+        frames = executor.frames(self.space)
+        if frames.name not in link.introduced:
+            await introduce(link, frames.name, self.due, connection)
+        sent = executor.time()
+        call = send(link, frames.command(self._body, key), key.partition, connection, self.due)
+        self._sent = True
+        try:
+            message = await call.future
+        except asyncio.CancelledError:
+            if call.overdue:
+                raise Overdue from None
+            raise
+        body = _wire.answer(message)
+        if body is None or (self._confirmed and _wire.backup_acks(message) < client.sync_backups):
+            raise _Short
+        reply = decode_reply(body, expected_id=key.text)
+        client.clock.learn(reply.now, sent, executor.time())
+        if reply.status in _UNREMEMBERED and self._doubt and self._changes:
+            # This attempt was surely not applied; an earlier one may have been, or may still arrive and be.
+            raise self._unknown(f"a later attempt was answered {reply.status.name.lower()}")
+        return reply
+
+    async def again(self, error: Exception) -> Reply:
+        """Go on after an attempt without a definite answer, until there is one or the deadline has come."""
+        executor = self._executor
+        pause = _FIRST_PAUSE
+        strange = 0
+        while True:
+            strange += not (is_passing(error) or was_refused(error) or isinstance(error, (_Short, Overdue)))
+            self._judge(error, strange)
+            wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, keeps no secret
+            if executor.time() + wait + _LAST_CHANCE >= self.due or executor.client.closed:
+                self._end(error)
+            if executor.hooks:
+                name = type(self.command).__name__
+                executor.hooks(
+                    CommandRetried(self.space.namespace, self.session_id, name, self.attempts, _reason(error))
+                )
+            await asyncio.sleep(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            self._mark_retry()
+            try:
+                return await self.attempt()
+            except StoreClosed:
+                self._end(error)
+            except GridSessionError:
+                raise
+            except Exception as fault:  # noqa: BLE001 - judged in the next turn
+                error = fault
+
+    def _judge(self, error: Exception, strange: int) -> None:
+        """Note whether the attempt may have been applied; end here if asking again cannot help."""
+        self._refused = self._refused or was_refused(error) or isinstance(error, _Short)
+        if isinstance(error, NotSent) or was_refused(error):
+            return
+        if lacks_jar(error):
+            self._end(error)
+        self._doubt = True
+        if isinstance(error, Overdue) or strange >= _STRANGE:
+            self._end(error)
+
+    def _mark_retry(self) -> None:
+        command = self.command
+        if self._sent and isinstance(command, (Commit, Delete, Install)) and not command.retry:
+            self.command = replace(command, retry=True)
+            self._body = self.command.encode()
+
+    @property
+    def _changes(self) -> bool:
+        return not isinstance(self.command, Load) or self.command.acquire is not None
+
+    def _end(self, error: Exception) -> NoReturn:
+        """No definite answer, and no time or no sense to ask again."""
+        link = self._executor.client._link
+        if self._doubt and self._changes:
+            raise self._unknown(_reason(error)) from None
+        if lacks_jar(error) and link is not None:
+            owner = link.connection(link.keys.get(self.session_id).partition)
+            where = "unknown" if owner is None else f"{owner.remote_address.host}:{owner.remote_address.port}"
+            raise unfit(where) from None
+        if was_refused(error) or isinstance(error, _Short) or (self._refused and isinstance(error, Overdue)):
+            raise UnderReplicated(
+                "too few members for a synchronous copy, so nothing was applied: bring back members until a majority of"
+                " the declared ones runs",
+                session_id=self.session_id,
+            ) from None
+        if link is not None and not link.connected:
+            fault = link.failed()
+            fault.session_id = self.session_id
+            raise fault from None
+        raise DeadlineExceeded(
+            f"no answer after {self.attempts} attempt(s) ({_reason(error)}); nothing was"
+            f" {'applied' if self._changes else 'read'}: raise deadline=, or see whether members are overloaded",
+            session_id=self.session_id,
+        ) from None
+
+    def _unknown(self, reason: str) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"no definite answer after {self.attempts} attempt(s) ({reason}): the change was applied once or not at"
+            " all; read the session, or repeat the same operation under its op id",
+            op_id=_op_id(self.command),
+            session_id=self.session_id,
+        )
+
+
+def _op_id(command: Command) -> bytes:
+    """What tells this change from others: its op id, or of a lease its request id or token."""
+    if isinstance(command, (Commit, Delete, Install)):
+        return command.op_id
+    if isinstance(command, Renew):
+        return command.token.to_bytes(16, "big")
+    if isinstance(command, Release):
+        return command.request_id
+    return command.acquire.request_id if command.acquire is not None else bytes(16)
+
+
+def _reason(error: BaseException) -> str:
+    """Why an attempt brought no definite answer, in a word."""
+    if isinstance(error, _Short):
+        return "too few backups confirmed"
+    if isinstance(error, NotSent):
+        return "no connection to the owner"
+    if isinstance(error, Overdue):
+        return "no answer by the deadline"
+    return server_class(error)

@@ -1,0 +1,162 @@
+"""A local copy of a namespace's globals: read once, then pushed by the members, and read again now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from hazelcast.protocol.codec import replicated_map_add_entry_listener_codec, replicated_map_remove_entry_listener_codec
+
+from gridsession._identity import Space
+from gridsession._logs import hashed, logger
+from gridsession.drivers import Mirror
+from gridsession.drivers.hazelcast import _wire
+from gridsession.drivers.hazelcast._call import NotSent, introduce
+from gridsession.drivers.hazelcast._client import Client
+from gridsession.drivers.hazelcast._listen import Listener
+from gridsession.drivers.hazelcast._peek import peek
+from gridsession.drivers.hazelcast._scan import patiently, records
+from gridsession.errors import CodecError, DeadlineExceeded, GridSessionError, StoreClosed
+
+_REFRESH: Final = 30.0
+
+# The client's codecs have no type hints.
+_ADD: Any = replicated_map_add_entry_listener_codec
+_REMOVE: Any = replicated_map_remove_entry_listener_codec
+
+_log = logger("hazelcast")
+
+
+def replicated_listener(name: str) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
+    """The codec of a listener on a replicated map; its events always carry values."""
+
+    def remove(registration: Any) -> Any:
+        return _REMOVE.encode_request(name, registration)
+
+    return _ADD.encode_request(name, True), _ADD.decode_response, remove
+
+
+class GlobalsMirror(Mirror):
+    """The globals as last heard of. A record replaces another only if it is newer, so news may come in any order."""
+
+    def __init__(self, client: Client, space: Space, patience: float) -> None:
+        self._client = client
+        self._space = space
+        self._patience = patience
+        self._held: dict[str, bytes] = {}
+        self._ages: dict[str, tuple[int, bool, int, int]] = {}
+        self._stale = asyncio.Event()
+        self._installed = asyncio.Event()
+        self._listener: Listener | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Listen, then read what is there, so that nothing is missed in between.
+
+        Raises:
+            Unavailable: it could not be read in time.
+        """
+        name = _wire.published_map(self._space)
+        codec = replicated_listener(name)
+        self._listener = Listener(self._client, codec, self._on_event, self._on_gap, self._installed.set)
+        due = asyncio.get_running_loop().time() + self._patience
+        try:
+            async with asyncio.timeout_at(due):
+                await self._installed.wait()
+            await self._introduce(due)
+            message = await patiently(self._client, lambda: _wire.replicated_entries_request(name), 0, due)
+            for key, value in _wire.replicated_entries(message):
+                self._take(key, value)
+            # What was changed while no member could publish stands in the records only.
+            await self._refresh()
+        except TimeoutError:
+            await self.aclose()
+            raise DeadlineExceeded(
+                "no listener on the globals by the deadline: see whether members are overloaded"
+            ) from None
+        except BaseException:
+            await self.aclose()
+            raise
+        self._stale.clear()
+        self._refreshing = asyncio.create_task(self._keep_fresh())
+
+    def get(self, name: str) -> bytes | None:
+        """The record's bytes as last heard of, or None."""
+        return self._held.get(name)
+
+    def names(self) -> Sequence[str]:
+        """Names whose records were heard of; expired and deleted ones among them."""
+        return list(self._held)
+
+    def offer(self, name: str, record: bytes) -> None:
+        """Take a record that this process just read or wrote, if it is newer than the one held.
+
+        Raises:
+            CodecError: not a record, or that of another name.
+        """
+        seen = peek(record)
+        if seen.id != name:
+            raise CodecError(f"a record of another name was offered for the global {name!a}")
+        held = self._ages.get(name)
+        if held is None or held < seen.age:
+            self._held[name] = record
+            self._ages[name] = seen.age
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refreshing
+        if self._listener is not None:
+            self._listener.stop()
+
+    def _on_event(self, event: _wire.Event) -> None:
+        # A deletion is published as a tombstone; an entry that goes from the published map tells nothing.
+        if event.key is not None and event.value is not None:
+            self._take(event.key, event.value)
+
+    def _on_gap(self) -> None:
+        self._installed.set()
+        self._stale.set()
+
+    def _take(self, key: bytes, value: bytes) -> None:
+        try:
+            self.offer(_wire.text_key(key), _wire.bytes_value(value))
+        except CodecError as error:
+            _log.warning("globals.foreign_entry", problem=str(error))
+
+    async def _keep_fresh(self) -> None:
+        while not self._client.closed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REFRESH):
+                    await self._stale.wait()
+            self._stale.clear()
+            try:
+                await self._refresh()
+            except StoreClosed:
+                return
+            except GridSessionError as error:
+                _log.warning("globals.refresh_failed", error=type(error).__name__)
+                self._stale.set()
+                await asyncio.sleep(1.0)
+
+    async def _introduce(self, due: float) -> None:
+        """Without it, members that were told of no change yet do not publish what they hold."""
+        with suppress(NotSent):
+            await introduce(self._client.link, _wire.records_map(self._space), due)
+
+    async def _refresh(self) -> None:
+        found = await records(self._client, self._space, self._patience)
+        for name, record in found.items():
+            try:
+                self.offer(name, record)
+            except CodecError as error:
+                _log.warning("globals.foreign_entry", problem=str(error), name=hashed(name))
+        # A name whose record is gone for good and was not alive when last heard of need not be kept.
+        now = self._client.clock.now()
+        for name in [name for name in self._held if name not in found]:
+            if not peek(self._held[name]).exists(now):
+                del self._held[name], self._ages[name]

@@ -1,0 +1,74 @@
+"""What the tests of the Hazelcast driver share: a driver by URL, a space of one's own, one command, and waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from hazelcast.asyncio import HazelcastClient
+from hazelcast.config import Config
+
+from gridsession._commands import Commit, Increment, Load, Want
+from gridsession._identity import Space
+from gridsession._record import decode_field
+from gridsession.drivers import parse_url
+from gridsession.drivers.hazelcast import HazelcastDriver
+from gridsession.hooks import Hooks
+from gridsession.testing.local_grid import LocalGrid
+
+
+@asynccontextmanager
+async def opened(url: str, *hooks: Callable[[Any], None]) -> AsyncIterator[HazelcastDriver]:
+    """A driver, opened as users do, and closed."""
+    driver = HazelcastDriver.from_address(parse_url(url), Hooks(hooks))
+    await driver.open()
+    try:
+        yield driver
+    finally:
+        await driver.aclose()
+
+
+@asynccontextmanager
+async def stranger(grid: LocalGrid) -> AsyncIterator[Any]:
+    """Somebody else's ordinary client."""
+    config = Config()
+    config.cluster_members = [f"127.0.0.1:{port}" for port in grid.ports]
+    config.cluster_name = grid.cluster_name
+    client = await HazelcastClient.create_and_start(config)
+    try:
+        yield client
+    finally:
+        await client.shutdown()
+        # Its transports close in the next turns of the loop; without them asyncio warns of each.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+def a_space(kind: str = "sessions") -> Space:
+    """A namespace nobody else uses."""
+    return Space(f"t{uuid.uuid4().hex[:12]}", kind)
+
+
+def increment(driver: HazelcastDriver, within: int = 10_000, **more: Any) -> Commit:
+    """Add one to `n`, within so many ms."""
+    more = {"want": Want.REVISION, **more}
+    return Commit(secrets.token_bytes(16), driver.now() + within, (Increment(0, "n", 1),), **more)
+
+
+async def count(driver: HazelcastDriver, space: Space, session_id: str) -> int:
+    """How often `increment` was applied."""
+    reply = await driver.execute(space, session_id, Load(confirm=True))
+    return int(decode_field(reply.bags[0]["n"])) if reply.bags[0] else 0
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 30.0) -> None:
+    """Wait for a condition, with a deadline."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    while not await holds():
+        assert loop.time() < ends, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.02)

@@ -1,0 +1,179 @@
+"""What others may plant in the grid is never executed, never taken for data, and never stops the driver."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hazelcast.config import Config
+from hazelcast.serialization.data import Data
+
+from gridsession._commands import Load
+from gridsession._record import Record
+from gridsession._reply import Status
+from gridsession.drivers import Change
+from gridsession.drivers.hazelcast import _wire
+from gridsession.drivers.hazelcast._seam import refuse_pickle
+from gridsession.errors import CodecError, CrossTalk
+from gridsession.testing.local_grid import LocalGrid
+from tests.grid.driving import a_space, increment, opened, stranger
+
+pytestmark = pytest.mark.grid
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (open, (str(self.path), "w"))
+
+
+@pytest.fixture
+def bomb(tmp_path: Path) -> Iterator[Bomb]:
+    """What must never go off; that it could is shown first, with the official client's own reading."""
+    from hazelcast.serialization import SerializationServiceV1
+
+    path = tmp_path / "went-off"
+    planted = Bomb(path)
+    service = SerializationServiceV1(Config())
+    service.to_object(pickled(planted)).close()
+    assert path.exists(), "the bomb must be live"
+    path.unlink()
+    yield planted
+    assert not path.exists(), "a planted pickle was executed"
+
+
+def pickled(value: object) -> Data:
+    body = pickle.dumps(value, 0)
+    return Data(struct.pack(">iii", 0, -120, len(body)) + body)
+
+
+def bytes_data(value: bytes) -> Data:
+    return Data(struct.pack(">iii", 0, -12, len(value)) + value)
+
+
+def test_planted_under_an_id_it_is_corrupt_to_commands_and_no_session_to_scans(grid: LocalGrid, bomb: Bomb) -> None:
+    async def scenario() -> None:
+        space = a_space()
+        async with opened(grid.url) as driver, stranger(grid) as other:
+            await driver.execute(space, "line:good", increment(driver))
+            theirs = await other.get_map(_wire.records_map(space))
+            await theirs.set("line:bomb", pickled(bomb))
+            await theirs.set(pickled(bomb), bytes_data(b"x"))
+            await theirs.set("line:text", "text")
+            await theirs.set("line:other", bytes_data(Record("line:good", epoch=1, live=True).encode()))
+
+            for command in (Load(), increment(driver)):
+                reply = await driver.execute(space, "line:bomb", command)
+                assert reply.status is Status.CORRUPT
+            page = await driver.scan(space)
+            assert list(page.ids) == ["line:good"]
+            assert page.cursor is None
+
+    asyncio.run(scenario())
+
+
+def test_in_an_event_it_is_a_hint_at_most_and_the_connection_lives_on(grid: LocalGrid, bomb: Bomb) -> None:
+    async def scenario() -> None:
+        space = a_space()
+        async with opened(grid.url) as driver, stranger(grid) as other:
+            assert driver._client is not None
+            connections = set(driver._client.link._connections.active_connections.values())
+            watch = driver.watch(space)
+            assert await anext(watch) == Change(None)
+            theirs = await other.get_map(_wire.records_map(space))
+            await theirs.set(pickled(bomb), pickled(bomb))
+            await theirs.set("line:bomb", pickled(bomb))
+            await driver.execute(space, "line:good", increment(driver))
+            assert await anext(watch) == Change("line:bomb")
+            assert (await anext(watch)).id == "line:good"
+            assert set(driver._client.link._connections.active_connections.values()) == connections
+            await watch.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(scenario())
+
+
+def test_among_published_globals_it_is_passed_over(grid: LocalGrid, bomb: Bomb) -> None:
+    async def scenario() -> None:
+        space = a_space("globals")
+        async with opened(grid.url) as driver, stranger(grid) as other:
+            theirs = await other.get_replicated_map(_wire.published_map(space))
+            await theirs.put("before", pickled(bomb))
+            await theirs.put(pickled(bomb), pickled(bomb))
+            mirror = await driver.mirror(space)
+            assert mirror is not None
+            await theirs.put("after", pickled(bomb))
+            await theirs.put("renamed", bytes_data(Record("mood", epoch=1, live=True).encode()))
+            await driver.execute(space, "mood", increment(driver))
+            loop = asyncio.get_running_loop()
+            ends = loop.time() + 10
+            while mirror.get("mood") is None:
+                assert loop.time() < ends, "the global was not pushed within 10 s"
+                await asyncio.sleep(0.02)
+            assert list(mirror.names()) == ["mood"]
+            await mirror.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_in_a_reply_it_is_refused(grid: LocalGrid, bomb: Bomb, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that answers with a pickle: the very bytes of a real reply, its type and content replaced."""
+
+    async def scenario() -> None:
+        async with opened(grid.url) as driver:
+            space = a_space()
+            service = driver._client.link.service  # type: ignore[union-attr]
+            notify = service._notify
+
+            def with_bomb(invocation: Any, message: Any) -> None:
+                if message.get_message_type() == 0x012E01:
+                    message.start_frame.next.buf = bytes(pickled(bomb).buffer)
+                notify(invocation, message)
+
+            monkeypatch.setattr(service, "_notify", with_bomb)
+            with pytest.raises(CodecError, match="-120"):
+                await driver.execute(space, "line:1", Load())
+
+    asyncio.run(scenario())
+
+
+def test_a_reply_for_another_id_is_fatal(grid: LocalGrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with opened(grid.url) as driver:
+            space = a_space()
+            service = driver._client.link.service  # type: ignore[union-attr]
+            notify = service._notify
+
+            def swapped(invocation: Any, message: Any) -> None:
+                frame = message.start_frame.next
+                if message.get_message_type() == 0x012E01:
+                    frame.buf = frame.buf.replace(b"line:1", b"line:2")
+                notify(invocation, message)
+
+            monkeypatch.setattr(service, "_notify", swapped)
+            with pytest.raises(CrossTalk):
+                await driver.execute(space, "line:1", Load())
+
+    asyncio.run(scenario())
+
+
+def test_the_client_itself_neither_reads_nor_writes_pickles(grid: LocalGrid, bomb: Bomb) -> None:
+    async def scenario() -> None:
+        async with opened(grid.url) as driver:
+            client = driver._client.link._client  # type: ignore[union-attr]
+            service = client._serialization_service
+            with pytest.raises(Exception, match="never reads pickles"):
+                service.to_object(pickled(bomb))
+            with pytest.raises(Exception, match="never writes pickles"):
+                service.to_data({"a": 1})
+            refuse_pickle(client)
+
+    asyncio.run(scenario())

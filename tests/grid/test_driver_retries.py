@@ -1,0 +1,262 @@
+"""What becomes of a command whose answer is lost, late or confirmed by too few: real members, answers withheld."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hazelcast.errors import HazelcastSerializationError, MemberLeftError, SplitBrainProtectionError
+
+from gridsession._commands import Acquire, Commit, Delete, Increment, Load, Release, Renew
+from gridsession._identity import Space
+from gridsession._record import decode_field
+from gridsession._reply import Status
+from gridsession.drivers.hazelcast import HazelcastDriver
+from gridsession.errors import DeadlineExceeded, MemberUnfit, OutcomeUnknown, UnderReplicated
+from gridsession.hooks import CommandRetried
+from gridsession.testing.local_grid import LocalGrid
+from tests.grid.driving import a_space, increment, opened
+
+pytestmark = pytest.mark.grid
+
+EXECUTE_ON_KEY = 0x012E00
+Notify = Callable[[Any, Any], None]
+
+
+class Wire:
+    """Stands between the client's decoder and its table of calls: sees each request to run a command and its answer."""
+
+    def __init__(self, driver: HazelcastDriver, space: Space) -> None:
+        self.driver = driver
+        self.space = space
+        self.requests: list[bytes] = []
+        self.fate: Callable[[int, Notify, Any, Any], None] = lambda _, notify, *answer: notify(*answer)
+        service = driver._client.link.service  # type: ignore[union-attr]
+        deliver = service._notify
+
+        def notify(call: Any, message: Any) -> None:
+            if message.get_message_type() != EXECUTE_ON_KEY + 1:
+                deliver(call, message)
+                return
+            self.requests.append(bytes(call.buf))
+            self.fate(len(self.requests), deliver, call, message)
+
+        service._notify = notify
+
+    async def count(self) -> int:
+        self.fate = lambda _, notify, *answer: notify(*answer)
+        reply = await self.driver.execute(self.space, "line:1", Load(confirm=True))
+        return int(decode_field(reply.bags[0]["n"])) if reply.bags[0] else 0
+
+
+@asynccontextmanager
+async def wired(grid: LocalGrid, *hooks: Callable[[Any], None]) -> AsyncIterator[Wire]:
+    async with opened(grid.url, *hooks) as driver:
+        yield Wire(driver, a_space())
+
+
+def unconfirmed(notify: Notify, call: Any, message: Any) -> None:
+    """The answer of an owner that dropped its backups: it waited for none."""
+    start = bytearray(message.start_frame.buf)
+    start[12] = 0
+    message.start_frame.buf = bytes(start)
+    notify(call, message)
+
+
+def cut(call: Any) -> None:
+    """The connection breaks before the answer arrives."""
+    call.connection._proto._transport.abort()
+
+
+def test_an_answer_no_backup_confirmed_is_asked_for_again_under_its_op_id(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        heard: list[Any] = []
+        async with wired(grid, heard.append) as wire:
+
+            def twice_unconfirmed(attempt: int, notify: Notify, *answer: Any) -> None:
+                unconfirmed(notify, *answer) if attempt <= 2 else notify(*answer)
+
+            wire.fate = twice_unconfirmed
+            command = increment(wire.driver)
+            reply = await wire.driver.execute(wire.space, "line:1", command)
+            assert (reply.status, reply.duplicate, reply.revision) == (Status.OK, True, 1)
+            assert len(wire.requests) == 3
+            assert all(command.op_id in request for request in wire.requests)
+            retried = replace(command, retry=True)
+            assert command.encode() in wire.requests[0]
+            assert all(retried.encode() in request for request in wire.requests[1:])
+            assert [event.reason for event in heard if isinstance(event, CommandRetried)] == [
+                "too few backups confirmed"
+            ] * 2
+            assert await wire.count() == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_lost_with_its_connection_is_asked_for_again_and_applied_once(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            wire.fate = lambda attempt, notify, *answer: cut(answer[0]) if attempt == 1 else notify(*answer)
+            reply = await wire.driver.execute(wire.space, "line:1", increment(wire.driver))
+            assert (reply.status, reply.duplicate) == (Status.OK, True)
+            assert await wire.count() == 1
+
+    asyncio.run(scenario())
+
+
+def test_no_answer_by_the_deadline_is_an_unknown_outcome_with_the_op_id(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            loop = asyncio.get_running_loop()
+            wire.fate = lambda *_: None
+            command, started = increment(wire.driver), loop.time()
+            with pytest.raises(OutcomeUnknown) as caught:
+                await wire.driver.execute(wire.space, "line:1", command, deadline=0.3)
+            assert loop.time() - started < 0.8
+            assert caught.value.op_id == command.op_id
+            assert caught.value.session_id == "line:1"
+
+            # Reading has no outcome to be unknown.
+            with pytest.raises(DeadlineExceeded):
+                await wire.driver.execute(wire.space, "line:1", Load(), deadline=0.2)
+            assert await wire.count() == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["commit", "delete", "acquire", "renew", "release"])
+def test_never_confirmed_is_an_unknown_outcome(grid: LocalGrid, kind: str) -> None:
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            driver, until = wire.driver, wire.driver.now() + 10_000
+            name = secrets.token_bytes(16)
+            command: Any = {
+                "commit": Commit(name, until, (Increment(0, "n", 1),)),
+                "delete": Delete(name, until),
+                "acquire": Load(acquire=Acquire("me", name, 1_000, 0), not_after=until),
+                "renew": Renew(int.from_bytes(name[8:], "big"), 1_000, until),
+                "release": Release(until, request_id=name),
+            }[kind]
+            wire.fate = lambda _, notify, *answer: unconfirmed(notify, *answer)
+            with pytest.raises(OutcomeUnknown, match="too few backups confirmed") as caught:
+                await driver.execute(wire.space, "line:1", command, deadline=0.3)
+            assert caught.value.op_id == (bytes(8) + name[8:] if kind == "renew" else name)
+            assert len(wire.requests) > 2
+
+    asyncio.run(scenario())
+
+
+def test_a_confirmed_load_that_nobody_confirms_is_under_replicated_and_a_plain_one_is_answered(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            wire.fate = lambda _, notify, *answer: unconfirmed(notify, *answer)
+            with pytest.raises(UnderReplicated):
+                await wire.driver.execute(wire.space, "line:1", Load(confirm=True), deadline=0.3)
+            assert (await wire.driver.execute(wire.space, "line:1", Load())).status is Status.ABSENT
+
+    asyncio.run(scenario())
+
+
+def test_the_client_does_not_send_a_command_again_by_itself(grid: LocalGrid) -> None:
+    """It would, for an error of this class, and without telling the member that it is a retry."""
+
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            failing(wire, MemberLeftError("Exception from server: x.MemberLeftException: y"), times=2)
+            command = increment(wire.driver)
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            reply = await wire.driver.execute(wire.space, "line:1", command)
+            assert loop.time() - started < 1.0, "the client would wait a second before each of its own attempts"
+            assert (reply.status, reply.duplicate) == (Status.OK, True)
+            retried = replace(command, retry=True).encode()
+            assert [retried in request for request in wire.requests] == [False, True, True]
+
+    asyncio.run(scenario())
+
+
+def test_too_late_after_a_lost_answer_is_unknown_and_without_one_is_too_late(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            driver = wire.driver
+            late = Commit(secrets.token_bytes(16), driver.now() - 1, (Increment(0, "n", 1),))
+            assert (await driver.execute(wire.space, "line:1", late)).status is Status.TOO_LATE
+            wire.requests.clear()
+
+            command = increment(driver, within=300)
+
+            def lose_the_first(attempt: int, notify: Notify, call: Any, message: Any) -> None:
+                if attempt == 1:
+                    too_late_in = (command.not_after - driver.now()) / 1_000 + 0.05
+                    asyncio.get_running_loop().call_later(too_late_in, cut, call)
+                else:
+                    notify(call, message)
+
+            wire.fate = lose_the_first
+            with pytest.raises(OutcomeUnknown, match="too_late"):
+                await driver.execute(wire.space, "line:1", command)
+            assert await wire.count() == 1
+
+    asyncio.run(scenario())
+
+
+def failing(wire: Wire, error: Exception, times: int = 1_000_000) -> None:
+    """Members that answer with an error instead of what they did."""
+    service = wire.driver._client.link.service  # type: ignore[union-attr]
+
+    def fate(attempt: int, notify: Notify, call: Any, message: Any) -> None:
+        if attempt <= times:
+            service._notify_error(call, error)
+        else:
+            notify(call, message)
+
+    wire.fate = fate
+
+
+def test_refused_for_want_of_members_is_under_replicated_at_the_deadline_and_passes_if_they_return(
+    grid: LocalGrid,
+) -> None:
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            failing(wire, SplitBrainProtectionError("Exception from server: x.SplitBrainProtectionException: y"))
+            with pytest.raises(UnderReplicated, match="majority") as caught:
+                await wire.driver.execute(wire.space, "line:1", Load(confirm=True), deadline=0.3)
+            assert caught.value.session_id == "line:1"
+            wire.requests.clear()
+            failing(wire, SplitBrainProtectionError("as before"), times=3)
+            assert (await wire.driver.execute(wire.space, "line:1", Load(confirm=True))).status is Status.ABSENT
+
+    asyncio.run(scenario())
+
+
+def test_a_member_that_lost_our_jar_is_named(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            failing(
+                wire, HazelcastSerializationError("No DataSerializerFactory registered for namespace: 18259\n\tat x")
+            )
+            with pytest.raises(MemberUnfit, match=r"127\.0\.0\.1:\d+ does not have gridsession's jar") as caught:
+                await wire.driver.execute(wire.space, "line:1", Load())
+            assert "\tat" not in str(caught.value)
+            assert caught.value.address in {f"127.0.0.1:{port}" for port in grid.ports}
+
+    asyncio.run(scenario())
+
+
+def test_an_error_of_the_member_is_told_by_its_class_only(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            message = "Exception from server: java.lang.IllegalStateException: a secret value\n\tat com.Some.where(X:1)"
+            failing(wire, RuntimeError(message))
+            with pytest.raises(OutcomeUnknown, match="IllegalStateException") as caught:
+                await wire.driver.execute(wire.space, "line:1", increment(wire.driver))
+            assert "secret" not in str(caught.value)
+            assert "\tat" not in str(caught.value)
+            assert len(wire.requests) == 3, "a strange error is not asked for again for ever"
+
+    asyncio.run(scenario())
