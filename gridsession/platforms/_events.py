@@ -1,13 +1,15 @@
-"""What the platform files share: their promise to the package, the reading of untrusted bodies, the error."""
+"""What the platform files share: their promise to the package, and the reading of untrusted bodies."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
+from urllib.parse import parse_qsl
 
-from gridsession.errors import InvalidInput
+from gridsession.errors import UnknownEvent
+from gridsession.platforms._options import Mode, Options
 
 MAX_BODY = 1 << 20
 """Longest body that is parsed, in bytes or characters; the platforms post some kilobytes."""
@@ -15,23 +17,11 @@ MAX_BODY = 1 << 20
 MAX_DEPTH = 64
 """Deepest nesting of arrays and objects that is accepted in a body given as JSON."""
 
-Mode: TypeAlias = Literal["strict", "bottender"]
+MAX_FORM_FIELDS = 256
+"""Most fields of a form; Twilio posts some thirty."""
+
 Fields: TypeAlias = Mapping[str, object]
 Identified: TypeAlias = list[tuple[str | None, Fields]]
-
-
-class UnknownEvent(InvalidInput):
-    """A body that is not a webhook body of its platform; nothing of it was handled.
-
-    Attributes:
-        platform: the platform that was asked for.
-        missing: what the body lacks, as a path or a few words; never a value of the body.
-    """
-
-    def __init__(self, message: str, *, platform: str, missing: str) -> None:
-        super().__init__(message)
-        self.platform = platform
-        self.missing = missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +29,60 @@ class Platform:
     """One platform's file, as the package sees it.
 
     Attributes:
-        options: name of each option -> what checks its value and returns the value to use; it raises `InvalidOption`.
-        identify: parsed body, mode and checked options -> (session id or None, event) in the order of the body.
-            Raises `UnknownEvent` for a wrong envelope, and nothing else whatever the body holds.
+        identify: parsed body, mode and options -> (session id or None, event) in the order of the body. Raises
+            `UnknownEvent` for a wrong envelope, in mode `bottender` also `RaisesTypeError`, and nothing else whatever
+            the body holds.
         message_id: event -> the platform's own id of this delivery, or None. Never raises.
+        rules: the values that option `rules` may have.
+        names_tenant: whether bodies say whose they are, so that option `tenant` may be True.
+        takes_forms: whether bodies given as text may be urlencoded forms.
     """
 
-    options: Mapping[str, Callable[[object], object]]
-    identify: Callable[[Fields, Mode, Fields], Identified]
+    identify: Callable[[Fields, Mode, Options], Identified]
     message_id: Callable[[Fields], str | None]
+    rules: tuple[str, ...] = ("1.5",)
+    names_tenant: bool = False
+    takes_forms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an event comes from, each part as the platform names it, None where there is none.
+
+    Attributes:
+        chat: what all who take part in the conversation share.
+        user: who did what the event tells.
+        thread: the thread or topic inside the chat.
+        tenant: whose bot it is: a team, a page, a bot's own address.
+    """
+
+    chat: str | None
+    user: str | None
+    thread: str | None = None
+    tenant: str | None = None
+
+
+def session_of(head: str, source: Source, options: Options) -> str | None:
+    """The session id of an event in mode `strict`; `head` is `platform:`, or nothing where ids are bare keys."""
+    whole = source.chat or source.user
+    parts: tuple[str | None, ...] = (whole,)
+    if options.scope == "user":
+        parts = (source.user,)
+    elif options.scope == "user_in_chat":
+        parts = (source.user, source.chat)
+    elif options.scope == "thread" and source.thread is not None:
+        parts = (whole, source.thread)
+    if options.tenant:
+        # A body that does not say whose it is must not meet the others' under the bare key.
+        parts = (source.tenant if options.tenant is True else options.tenant, *parts)
+    present = [part for part in parts if part is not None]
+    return head + options.session_key_prefix + _joined(present) if len(present) == len(parts) else None
+
+
+def _joined(parts: list[str]) -> str:
+    # Only the last part may hold the separator as it is, so that the joined text stands for these parts only.
+    first = [part.replace("%", "%25").replace(":", "%3A") for part in parts[:-1]]
+    return ":".join([*first, parts[-1]])
 
 
 def not_of(platform: str, missing: str) -> UnknownEvent:
@@ -57,11 +92,11 @@ def not_of(platform: str, missing: str) -> UnknownEvent:
     )
 
 
-def read_json(platform: str, body: object) -> Fields:
-    """The JSON object that was posted; a body that is parsed already is returned as it is.
+def read_body(platform: str, body: object, *, takes_forms: bool = False) -> Fields:
+    """The body as fields; one that is parsed already is returned as it is.
 
     Raises:
-        UnknownEvent: not JSON in UTF-8, not an object, too long or too deep.
+        UnknownEvent: neither a JSON object nor, where those are taken, a form; not UTF-8; too long or too deep.
     """
     if isinstance(body, Mapping):
         return body
@@ -71,10 +106,24 @@ def read_json(platform: str, body: object) -> Fields:
         raise _refused(platform, f"it is longer than {MAX_BODY} bytes")
     try:
         text = body if isinstance(body, str) else body.decode()
+    except UnicodeDecodeError:
+        raise not_of(platform, "text in UTF-8") from None
+    if takes_forms and not text.lstrip().startswith(("{", "[")):
+        return _read_form(platform, text)
+    return read_json(platform, text)
+
+
+def read_json(platform: str, text: str) -> Fields:
+    """The JSON object that the text holds.
+
+    Raises:
+        UnknownEvent: not JSON, not an object, or too deep.
+    """
+    try:
         parsed = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
         raise _refused(platform, f"it is nested deeper than {MAX_DEPTH}") from None
-    except ValueError:  # UnicodeDecodeError and JSONDecodeError too; their texts may quote the body
+    except ValueError:  # JSONDecodeError's text may quote the body
         raise not_of(platform, "JSON text in UTF-8") from None
     if not isinstance(parsed, dict):
         raise not_of(platform, "a JSON object")
@@ -84,6 +133,20 @@ def read_json(platform: str, body: object) -> Fields:
     return parsed
 
 
+def _read_form(platform: str, text: str) -> Fields:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS)
+    except ValueError:  # UnicodeDecodeError too
+        raise not_of(platform, f"a form of at most {MAX_FORM_FIELDS} fields in UTF-8") from None
+    if not pairs:
+        raise not_of(platform, "a form's first field")
+    form: dict[str, object] = {}
+    for name, value in pairs:
+        # A field that is posted twice has no one value: as in Express it becomes a list, which is no id.
+        form[name] = value if name not in form else [form[name], value]
+    return form
+
+
 def at(event: object, *path: str) -> object:
     """The value at a path of nested mappings, or None where there is none."""
     for name in path:
@@ -91,6 +154,26 @@ def at(event: object, *path: str) -> object:
             return None
         event = event.get(name)
     return event
+
+
+def first_word(event: object, *paths: tuple[str, ...]) -> str | None:
+    """The first of the places that holds a `plain_word`."""
+    return next((word for path in paths if (word := plain_word(at(event, *path))) is not None), None)
+
+
+def listed(platform: str, holder: Fields, name: str, place: str = "") -> list[Fields]:
+    """The objects of a list in an envelope; `place` is where the holder stands, as `entry[0].`.
+
+    Raises:
+        UnknownEvent: no list, or one of something else than objects.
+    """
+    items = holder.get(name)
+    if not isinstance(items, list):
+        raise not_of(platform, f"{place}{name}")
+    for number, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            raise not_of(platform, f"{place}{name}[{number}]")
+    return items
 
 
 def whole_number(value: object) -> str | None:

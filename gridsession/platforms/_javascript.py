@@ -29,12 +29,52 @@ UNDEFINED: Final = _Undefined()
 def member(value: object, name: str) -> object:
     """`value.name`; other kinds of values than objects have none of the properties a key is made of.
 
+    Bottender turns the names of a body's fields into camel case first, so a field may be written either way.
+
     Raises:
         RaisesTypeError: `value` is null or undefined.
     """
     if value is None or value is UNDEFINED:
         raise RaisesTypeError(name)
-    return value.get(name, UNDEFINED) if isinstance(value, Mapping) else UNDEFINED
+    if not isinstance(value, Mapping):
+        return UNDEFINED
+    return value.get(name, value.get(_camel(name), UNDEFINED))
+
+
+def has(value: object, name: str) -> bool:
+    """`name in value`.
+
+    Raises:
+        RaisesTypeError: `value` is no object.
+    """
+    if isinstance(value, Mapping):
+        return name in value or _camel(name) in value
+    if isinstance(value, (list, tuple)):
+        return False
+    raise RaisesTypeError(name)
+
+
+def first(value: object) -> object:
+    """`value[0]`.
+
+    Raises:
+        RaisesTypeError: `value` is null or undefined.
+    """
+    if value is None or value is UNDEFINED:
+        raise RaisesTypeError("0")
+    if isinstance(value, (list, tuple, str)):
+        return value[0] if value else UNDEFINED
+    return value.get("0", UNDEFINED) if isinstance(value, Mapping) else UNDEFINED
+
+
+def either(*values: object) -> object:
+    """`a || b || ...`."""
+    return next((value for value in values if truthy(value)), values[-1])
+
+
+def session_id(head: str, key: object) -> str | None:
+    """The id Bottender makes of a key: none if the key is falsy; `head` is `platform:` and a prefix, if any."""
+    return head + text(key) if truthy(key) else None
 
 
 def truthy(value: object) -> bool:
@@ -85,3 +125,8 @@ def _number(value: float) -> str:
         return plain.rstrip("0").rstrip(".") if "." in plain else plain
     digits, _, exponent = repr(double).partition("e")
     return f"{digits}e{int(exponent):+d}"
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest) if rest else name

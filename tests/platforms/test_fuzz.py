@@ -10,14 +10,33 @@ from hypothesis import strategies as st
 from gridsession.errors import InvalidInput, InvalidOption
 from gridsession.platforms import UnknownEvent, events, message_id, session_ids
 
-PLATFORMS = ["line", "telegram"]
-MODES = ["strict", "bottender"]
+PLATFORMS = ["console", "facebook", "line", "messenger", "slack", "telegram", "viber", "whatsapp", "whatsapp-cloud"]
+FORMS = {"slack", "whatsapp"}
+HEADS = {"whatsapp-cloud": ""}
+STRICT = [{}, *({"scope": scope} for scope in ("user", "user_in_chat", "thread")), {"tenant": "t:1"}]
+RULES = {
+    **dict.fromkeys(("line", "messenger", "slack", "console"), ("1.5", "1.0", "0.15", "toolbot")),
+    "telegram": ("1.5", "1.0", "0.15", "toolbot", "opengram"),
+    "viber": ("1.5", "1.0", "0.15"),
+}
+ALL_OPTIONS = {
+    platform: [
+        *STRICT,
+        *([] if platform in ("console", "telegram", "viber") else [{"tenant": True}]),
+        {"mode": "bottender"},
+        *({"rules": rules} for rules in RULES.get(platform, ())),
+    ]
+    for platform in PLATFORMS
+}
 REQUESTS = [
     (case["platform"], case["request"])
     for case in json.loads(Path(__file__).with_name("cases.json").read_text("utf-8"))["cases"]
+    if case["platform"] in PLATFORMS
 ]
-WORDS = ["type", "source", "userId", "groupId", "user", "group", "events"]
-WORDS += ["update_id", "message", "chat", "from", "id", "callback_query", "poll"]
+WORDS = ["type", "source", "userId", "groupId", "user", "group", "events", "event", "payload", "channel", "view"]
+WORDS += ["update_id", "message", "chat", "from", "id", "callback_query", "poll", "item", "private_metadata", "user_id"]
+WORDS += ["entry", "messaging", "standby", "changes", "sender", "recipient", "object", "page", "value", "messages"]
+WORDS += ["contacts", "wa_id", "SmsStatus", "received", "From", "To", "seen", "bot_id", "subtype", "team"]
 
 # The first draws may take long on a busy machine; that says nothing about the code under test.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,7 +53,7 @@ values = st.recursive(
 
 @st.composite
 def mangled(draw):
-    """A true body, one part of it lost or replaced."""
+    """A true body, one part of it lost or replaced, and options to ask with."""
     platform, request = draw(st.sampled_from(REQUESTS))
     body = json.loads(json.dumps(request))
     place = body
@@ -48,50 +67,59 @@ def mangled(draw):
         place[field] = draw(values)
     else:
         del place[field]
-    return platform, body
+    return platform, body, draw(st.sampled_from(ALL_OPTIONS[platform]))
 
 
-def check(platform, body, mode):
+def check(platform, body, options):
     """Ask for the ids and judge them; a refusal is fine, any other error is not."""
     try:
-        pairs = events(platform, body, mode=mode)
+        pairs = events(platform, body, **options)
     except UnknownEvent:
         return
-    assert session_ids(platform, body, mode=mode) == [session_id for session_id, _ in pairs]
+    assert session_ids(platform, body, **options) == [session_id for session_id, _ in pairs]
+    bare = platform in HEADS or options.get("rules") == "opengram"
     for session_id, event in pairs:
         own = message_id(platform, event)
         assert own is None or (isinstance(own, str) and own)
         if session_id is None:
             continue
-        name, _, key = session_id.partition(":")
+        name, key = (platform, session_id) if bare else session_id.split(":", 1)
         assert name == platform
-        assert key
-        if mode == "strict":
+        if "mode" not in options and "rules" not in options:
+            assert key
             assert key.isascii()
             assert key.isprintable()
-            assert len(key) <= 256
+            assert len(key) <= 256 * 3 * 3 + 512
 
 
-@pytest.mark.parametrize("mode", MODES)
-@patient
-@given(pair=mangled())
-def test_a_mangled_body_gives_ids_or_unknown_event(pair, mode):
-    check(*pair, mode)
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("platform", PLATFORMS)
-@patient
-@given(body=values)
-def test_any_parsed_value_gives_ids_or_unknown_event(body, platform, mode):
-    check(platform, body, mode)
+@settings(patient, max_examples=600)
+@given(asked=mangled())
+def test_a_mangled_body_gives_ids_or_unknown_event(asked):
+    check(*asked)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @patient
-@given(body=st.one_of(st.binary(max_size=64), texts, values.map(json.dumps)))
+@given(body=values, number=st.integers(min_value=0))
+def test_any_parsed_value_gives_ids_or_unknown_event(body, number, platform):
+    options = ALL_OPTIONS[platform]
+    check(platform, body, options[number % len(options)])
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@patient
+@given(body=st.one_of(st.binary(max_size=64), texts, values.map(json.dumps), st.sampled_from(["payload=", "a=%"])))
 def test_any_text_gives_ids_or_unknown_event(body, platform):
-    check(platform, body, "strict")
+    check(platform, body, {})
+
+
+@pytest.mark.parametrize("encode", [str, json.dumps])
+@patient
+@given(payload=values)
+def test_any_payload_of_slack_gives_ids_or_unknown_event(payload, encode):
+    for options in ALL_OPTIONS["slack"]:
+        check("slack", {"payload": encode(payload)}, options)
+        check("slack", {"type": "view_closed", "view": {"private_metadata": encode(payload)}}, options)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -146,7 +174,7 @@ def test_a_list_that_holds_itself_ends():
 @pytest.mark.parametrize("platform", [None, 7, [], "", "lin", "LINE", "line\n"])
 def test_an_unknown_platform_is_refused_with_the_known_ones(platform):
     for call in (lambda: session_ids(platform, {}), lambda: message_id(platform, {})):
-        with pytest.raises(InvalidOption, match="line, telegram"):
+        with pytest.raises(InvalidOption, match=", ".join(PLATFORMS)):
             call()
 
 
@@ -157,7 +185,8 @@ def test_an_unknown_mode_is_refused(mode):
 
 
 def test_an_error_shows_nothing_of_the_body():
-    for body in ({"events": "hunter2"}, b'{"secret": "hunter2"', b'{"secret": "hunter2"}', '"hunter2"'):
+    parsed = {"events": "hunter2", "object": "hunter2", "SmsStatus": ["hunter2"]}
+    for body in (parsed, b'{"secret": "hunter2"', b'{"secret": "hunter2"}', '"hunter2"', "payload=hunter2"):
         for platform in PLATFORMS:
             with pytest.raises(InvalidInput) as caught:
                 session_ids(platform, body)

@@ -1,18 +1,9 @@
-"""LINE: the sample cases in both modes, and the rules where the samples are silent."""
-
-import json
-from pathlib import Path
+"""LINE: the rules where the sample cases are silent."""
 
 import pytest
 
-from gridsession.errors import InvalidOption
 from gridsession.platforms import UnknownEvent, events, message_id, session_ids
 
-CASES = [
-    case
-    for case in json.loads(Path(__file__).with_name("cases.json").read_text("utf-8"))["cases"]
-    if case["platform"] == "line"
-]
 USER = "U1111aaaa2222bbbb3333cccc4444dddd"
 
 
@@ -22,29 +13,6 @@ def body(*received):
 
 def event(source, **more):
     return {"type": "message", "source": source, "message": {"id": "1001", "type": "text", "text": "hi"}, **more}
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_strict_gives_what_is_recommended(case):
-    want = case["recommended"] if "recommended" in case else case["expected"]
-    assert session_ids("line", case["request"], **case.get("options", {})) == want
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_bottender_mode_gives_what_bottender_gives(case):
-    options = case.get("options", {})
-    if "expected_error" in case:
-        with pytest.raises(UnknownEvent):
-            session_ids("line", case["request"], mode="bottender", **options)
-    else:
-        assert session_ids("line", case["request"], mode="bottender", **options) == case["expected"]
-
-
-@pytest.mark.parametrize("encoded", [json.dumps, lambda parsed: json.dumps(parsed).encode()], ids=["str", "bytes"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_text_and_bytes_give_what_the_parsed_body_gives(case, encoded):
-    options = case.get("options", {})
-    assert events("line", encoded(case["request"]), **options) == events("line", case["request"], **options)
 
 
 @pytest.mark.parametrize(
@@ -96,15 +64,46 @@ def test_a_wrong_envelope_is_refused_with_what_it_lacks(wrong, missing, mode):
     assert (caught.value.platform, caught.value.missing) == ("line", missing)
 
 
-@pytest.mark.parametrize("prefix", [None, 1, ["a"], "a\0", "\ud800", "p" * 513])
-def test_a_prefix_that_is_no_text_is_refused(prefix):
-    with pytest.raises(InvalidOption, match="session_key_prefix"):
-        session_ids("line", body(), session_key_prefix=prefix)
+GROUP = {"type": "group", "groupId": "C1", "userId": USER}
 
 
-def test_an_unknown_option_is_refused_by_name():
-    with pytest.raises(InvalidOption, match=r"line .*'scope'.*session_key_prefix"):
-        session_ids("line", body(), scope="user")
+@pytest.mark.parametrize(
+    ("source", "scope", "want"),
+    [
+        (GROUP, "chat", "line:C1"),
+        (GROUP, "user", f"line:{USER}"),
+        (GROUP, "user_in_chat", f"line:{USER}:C1"),
+        (GROUP, "thread", "line:C1"),
+        ({"type": "user", "userId": USER}, "user", f"line:{USER}"),
+        ({"type": "user", "userId": USER}, "user_in_chat", f"line:{USER}:{USER}"),
+        ({"type": "group", "groupId": "C1"}, "user", None),
+        ({"type": "group", "groupId": "C1"}, "user_in_chat", None),
+        ({"type": "square", "userId": USER}, "user", None),
+    ],
+)
+def test_the_scope_says_whose_session_it_is(source, scope, want):
+    assert session_ids("line", body(event(source)), scope=scope) == [want]
+
+
+def test_the_tenant_of_a_body_is_the_bot_it_is_for():
+    assert session_ids("line", body(event(GROUP)), tenant=True) == ["line:U0:C1"]
+    assert session_ids("line", {"events": [event(GROUP)]}, tenant=True) == [None]
+
+
+@pytest.mark.parametrize(("rules", "want"), [("0.15", []), ("1.0", UnknownEvent), ("toolbot", UnknownEvent)])
+def test_a_body_without_events_under_older_rules(rules, want):
+    if want is UnknownEvent:
+        with pytest.raises(UnknownEvent):
+            session_ids("line", body(), rules=rules)
+    else:
+        assert session_ids("line", body(), rules=rules) == want
+
+
+def test_only_toolbot_handles_the_dummy_events():
+    dummy = event({"type": "user", "userId": "Udead"}, replyToken="0" * 32)
+    assert session_ids("line", body(dummy), rules="toolbot") == ["line:Udead"]
+    for rules in ("0.15", "1.0", "1.5"):
+        assert session_ids("line", body(dummy), rules=rules) == []
 
 
 def test_the_message_id_is_that_of_the_delivery():

@@ -1,18 +1,11 @@
-"""Telegram: the sample cases in both modes, every update type, and the rules where the samples are silent."""
+"""Telegram: every update type, and the rules where the sample cases are silent."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from gridsession.errors import InvalidOption
 from gridsession.platforms import UnknownEvent, events, message_id, session_ids
 
-CASES = [
-    case
-    for case in json.loads(Path(__file__).with_name("cases.json").read_text("utf-8"))["cases"]
-    if case["platform"] == "telegram" and case["system"] == "bottender"
-]
 ANN = {"id": 427000117, "is_bot": False, "first_name": "Ann"}
 PRIVATE = {"id": 427000117, "type": "private", "first_name": "Ann"}
 GROUP = {"id": -225456000, "type": "group", "title": "Team"}
@@ -55,16 +48,6 @@ TYPES = [
 
 def update(**fields):
     return {"update_id": 1001, **fields}
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_strict_gives_what_is_recommended(case):
-    assert session_ids("telegram", case["request"]) == case.get("recommended", case["expected"])
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
-def test_bottender_mode_gives_what_bottender_gives(case):
-    assert session_ids("telegram", case["request"], mode="bottender") == case["expected"]
 
 
 @pytest.mark.parametrize(("kind", "holds", "strict", "bottender"), TYPES, ids=[line[0] for line in TYPES])
@@ -135,9 +118,107 @@ def test_a_message_without_chat_is_none_in_strict_and_fails_in_bottender(holds):
         session_ids("telegram", update(message=holds), mode="bottender")
 
 
-def test_telegram_has_no_options():
-    with pytest.raises(InvalidOption, match=r"telegram .*'session_key_prefix'"):
-        session_ids("telegram", update(), session_key_prefix="1:")
+TOPIC = {"message_thread_id": 55, "is_topic_message": True}
+IN_TOPIC = {"chat": SUPERGROUP, "from": ANN, **TOPIC}
+
+
+@pytest.mark.parametrize(
+    ("holds", "want"),
+    [
+        ({"message": IN_TOPIC}, "-1001305240000:55"),
+        ({"edited_message": IN_TOPIC}, "-1001305240000:55"),
+        ({"callback_query": {"from": ANN, "message": IN_TOPIC}}, "-1001305240000:55"),
+        ({"message": {"chat": SUPERGROUP, "from": ANN, "message_thread_id": 7}}, "-1001305240000"),
+        ({"message": {"chat": SUPERGROUP, "from": ANN}}, "-1001305240000"),
+        ({"message": {"chat": SUPERGROUP, "direct_messages_topic": {"topic_id": 9}}}, "-1001305240000:9"),
+        ({"stopped_message_generation": {"chat": PRIVATE, "message_thread_id": 3}}, "427000117:3"),
+        ({"message": {"chat": SUPERGROUP, "message_thread_id": {}, "is_topic_message": True}}, "-1001305240000"),
+        ({"inline_query": {"from": ANN}}, "427000117"),
+        ({"poll": {"id": "5"}}, None),
+    ],
+)
+def test_a_topic_is_a_thread_and_a_chain_of_replies_is_none(holds, want):
+    assert session_ids("telegram", update(**holds), scope="thread") == [want and f"telegram:{want}"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "user", "pair"),
+    [
+        ({"message": {"chat": GROUP, "from": ANN}}, "427000117", "427000117:-225456000"),
+        ({"message": {"chat": PRIVATE, "from": ANN}}, "427000117", "427000117:427000117"),
+        ({"channel_post": {"chat": CHANNEL, "sender_chat": CHANNEL}}, None, None),
+        ({"callback_query": {"from": ANN, "message": {"chat": GROUP}}}, "427000117", "427000117:-225456000"),
+        ({"callback_query": {"from": ANN}}, "427000117", None),
+        ({"inline_query": {"from": ANN}}, "427000117", None),
+        ({"message_reaction": {"chat": GROUP, "user": ANN}}, "427000117", "427000117:-225456000"),
+        ({"message_reaction": {"chat": GROUP, "actor_chat": CHANNEL}}, "-1001999888777", "-1001999888777:-225456000"),
+        (
+            {"chat_boost": {"chat": CHANNEL, "boost": {"source": {"user": ANN}}}},
+            "427000117",
+            "427000117:-1001999888777",
+        ),
+        ({"removed_chat_boost": {"chat": GROUP, "source": {"user": ANN}}}, "427000117", "427000117:-225456000"),
+        ({"poll_answer": {"user": ANN}}, "427000117", None),
+    ],
+)
+def test_the_scopes_of_a_user(holds, user, pair):
+    assert session_ids("telegram", update(**holds), scope="user") == [user and f"telegram:{user}"]
+    assert session_ids("telegram", update(**holds), scope="user_in_chat") == [pair and f"telegram:{pair}"]
+
+
+def test_anonymous_admins_of_two_groups_are_not_one_user():
+    stand_in = {"id": 1087968824, "is_bot": True}
+    messages = [{"chat": chat, "from": stand_in, "sender_chat": chat} for chat in (GROUP, SUPERGROUP)]
+    for scope in ("user", "user_in_chat"):
+        ids = {session_ids("telegram", update(message=message), scope=scope)[0] for message in messages}
+        assert len(ids) == 2
+
+
+def test_a_private_guest_message_has_a_user_and_no_chat():
+    posted = update(guest_message={"chat": {"id": 518000233, "type": "private"}, "from": ANN, **TOPIC})
+    assert session_ids("telegram", posted, scope="user_in_chat") == [None]
+    assert session_ids("telegram", posted, scope="thread") == ["telegram:427000117"]
+
+
+def test_a_tenant_is_given_because_no_update_names_its_bot():
+    posted = update(message={"chat": GROUP, "from": ANN})
+    assert session_ids("telegram", posted, tenant="313000001") == ["telegram:313000001:-225456000"]
+
+
+@pytest.mark.parametrize(
+    ("holds", "want"),
+    [
+        ({"message": {"chat": GROUP, "from": ANN}}, "telegram:427000117"),
+        ({"callback_query": {"from": ANN, "message": {"chat": GROUP}}}, "telegram:427000117"),
+        ({"edited_message": {"chat": GROUP, "from": ANN}}, None),
+        ({"inline_query": {"from": ANN}}, None),
+        ({"message": {"chat": GROUP, "from": {}}}, "telegram:undefined"),
+    ],
+)
+def test_toolbot_goes_by_the_sender(holds, want):
+    assert session_ids("telegram", update(**holds), rules="toolbot") == [want]
+
+
+def test_toolbot_fails_on_a_message_without_sender():
+    with pytest.raises(UnknownEvent, match=r"message\.from"):
+        session_ids("telegram", update(message={"chat": GROUP}), rules="toolbot")
+
+
+@pytest.mark.parametrize(
+    ("holds", "want"),
+    [
+        ({"message": {"chat": GROUP, "from": ANN}}, "427000117:-225456000"),
+        ({"edited_message": {"chat": GROUP, "from": ANN}}, "427000117:-225456000"),
+        ({"callback_query": {"from": ANN, "message": {"chat": GROUP, "from": CHANNEL_BOT}}}, "427000117:-225456000"),
+        ({"my_chat_member": {"chat": GROUP, "from": ANN}}, "427000117:-225456000"),
+        ({"chat_join_request": {"chat": SUPERGROUP, "from": ANN}}, "427000117:-1001305240000"),
+        ({"poll_answer": {"user": ANN}}, None),
+        ({"shipping_query": {"from": ANN}}, None),
+        ({"message": "text"}, None),
+    ],
+)
+def test_opengrams_default_key_is_sender_and_chat_and_bare(holds, want):
+    assert session_ids("telegram", update(**holds), rules="opengram") == [want]
 
 
 def test_the_message_id_is_the_updates():
