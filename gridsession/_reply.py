@@ -13,9 +13,8 @@ RESULTS 64: u32 length, then u16 count and each u8 tag (0 none, 1 false, 2 true,
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from gridsession._record import Fields, Reader, decode_fields, encode_fields
 from gridsession.errors import CodecError, CrossTalk, Unsupported
@@ -50,8 +49,7 @@ class Status(IntEnum):
     CORRUPT = 11
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(NamedTuple):
     """Times of a session, ms of the place's clock; None = no ttl, no max_lifetime, never expires."""
 
     created: int
@@ -60,8 +58,7 @@ class Life:
     expires_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """The lease as its asker sees it: a token if granted, else when it may be free and the place in the queue."""
 
     token: int
@@ -69,8 +66,7 @@ class Grant:
     place: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The answer to one command.
 
     Attributes:
@@ -88,9 +84,13 @@ class Reply:
     seen: bool = False
     life: Life | None = None
     grant: Grant | None = None
-    index: int = -1
-    results: tuple[Result, ...] = field(default=(), repr=False)
-    bags: tuple[Fields | None, Fields | None, Fields | None] = field(default=(None, None, None), repr=False)
+    index: int = -1  # type: ignore[assignment]  # shadows tuple.index, which nobody asks of a reply
+    results: tuple[Result, ...] = ()
+    bags: tuple[Fields | None, Fields | None, Fields | None] = (None, None, None)
+
+    def __repr__(self) -> str:
+        # Results and bags hold what users stored.
+        return f"Reply({self.status.name}, {self.id!a}, epoch={self.epoch}, revision={self.revision})"
 
     def encode(self) -> bytes:
         """The reply's bytes."""
@@ -118,6 +118,9 @@ class Reply:
         identity = self.id.encode()
         head = _HEAD.pack(1, self.status, flags, len(identity))
         return b"".join((head, identity, _BODY.pack(self.now, self.epoch, self.revision), *tail))
+
+
+_STATUSES: Final = tuple(Status)
 
 
 def decode_reply(data: bytes, *, expected_id: bytes) -> Reply:
@@ -172,7 +175,7 @@ def _decode(data: bytes, expected_id: bytes) -> Reply:
     if position != len(data):
         raise ValueError
     return Reply(
-        Status(status),
+        _STATUSES[status],
         identity.decode(),
         now,
         epoch,

@@ -333,7 +333,7 @@ def _duplicate(context: _Context, entry: Remembered, want: Want) -> Applied:
     _, reply = context.answer(
         Status(entry.status), want=Want.RECORD if want is Want.CHANGED else want, results=decode_results(entry.results)
     )
-    return context.stored, replace(reply, duplicate=True, epoch=entry.epoch, revision=entry.revision)
+    return context.stored, reply._replace(duplicate=True, epoch=entry.epoch, revision=entry.revision)
 
 
 def _remember_op(
@@ -453,7 +453,7 @@ def _delete(context: _Context, record: Record, command: Delete) -> Applied:
     gone = _remember_op(_emptied(record), command, Status.OK, record.revision, b"")
     gone = _freed(context, gone, command.not_after) if command.release else gone
     after, reply = context.answer(Status.OK, gone)
-    return after, replace(reply, revision=record.revision)
+    return after, reply._replace(revision=record.revision)
 
 
 def _install(context: _Context, record: Record, command: Install) -> Applied:

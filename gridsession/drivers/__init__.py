@@ -1,7 +1,7 @@
 """Drivers carry commands to the place where records live, and have them applied there atomically. They decide nothing.
 
 A driver is opened by URL; its scheme is looked up in the entry point group `gridsession.drivers`, so a stranger's
-package adds one by registering its class there. `gridsession.testing.DriverContract` is the suite it must pass.
+package adds one by registering its class there. `gridsession.testing.contract.DriverContract` is the suite it must pass.
 """
 
 from __future__ import annotations
