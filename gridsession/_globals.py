@@ -10,15 +10,18 @@ from gridsession import operations
 from gridsession._commands import Operation, Want
 from gridsession._identity import check_key_text
 from gridsession._link import Link
+from gridsession._logs import logger
 from gridsession._record import STATE, Fields, Record, decode_field
 from gridsession._reply import Reply
 from gridsession._session import RESTART, Bag, Session, Ttl, value_of
 from gridsession._typed import check
 from gridsession.drivers import Mirror
-from gridsession.errors import InvalidInput
+from gridsession.errors import GridSessionError, InvalidInput
 
 T = TypeVar("T")
 _FIELD = "value"
+
+_log = logger("globals")
 
 
 class Globals:
@@ -69,7 +72,10 @@ class Globals:
         return {name: value for name, value in values.items() if value is not _MISSING}
 
     async def names(self) -> AsyncIterator[str]:
-        """The names of all globals, one page after another, asked from the records."""
+        """The names of all globals that have a record, page by page, asked from the records.
+
+        A record outlives its value where the value was taken, or where the global also remembers or allows.
+        """
         cursor: str | None = None
         while True:
             self._link.check()
@@ -147,13 +153,17 @@ class Globals:
         return await self._session(name).ttl()
 
     async def exists(self, name: str) -> bool:
-        """Whether the global exists, asked from its record."""
-        return await self._session(name).exists()
+        """Whether the global has a value, asked from its record."""
+        return await self.get(name, _MISSING, fresh=True) is not _MISSING
 
     async def delete(self, name: str) -> bool:
         """Delete a global; true for exactly one caller."""
         deleted = await self._session(name).delete()
-        await self._refresh(name)
+        try:
+            await self._refresh(name)
+        except GridSessionError as error:
+            # The deletion is answered; the local copy hears of it by push.
+            _log.info("globals.not_refreshed", error=type(error).__name__)
         return deleted
 
     async def aclose(self) -> None:
@@ -191,6 +201,7 @@ class Globals:
     def _held(self, mirror: Mirror, name: str) -> bytes | None:
         data = mirror.get(self._name(name))
         if data is None:
+            self._records.pop(name, None)
             return None
         held = self._records.get(name)
         if held is None or held[0] is not data:
@@ -208,7 +219,10 @@ class Globals:
         life = reply.life
         if not reply.present or life is None:
             return
-        touched = life.expires_at - life.ttl if life.expires_at is not None and life.ttl is not None else life.created
+        touched = life.created
+        if life.expires_at is not None and life.ttl is not None:
+            # Capped by max_lifetime, the difference is no time at all; what counts is that it ends when it ends.
+            touched = max(life.expires_at - life.ttl, 0)
         bags: tuple[Fields, Fields, Fields] = (reply.bags[STATE] or {}, {}, {})
         record = Record(
             reply.id, reply.epoch, True, reply.revision, life.created, touched, life.ttl, life.max_lifetime, bags=bags

@@ -83,8 +83,11 @@ class Link:
             refuse(reply)
         return reply
 
-    async def ask(self, session_id: str, command: Command) -> Reply:
+    async def ask(self, session_id: str, command: Command, *, within: float | None = None) -> Reply:
         """Have a command applied; whatever the reply says is returned.
+
+        Args:
+            within: seconds this may take, if that is less than the policy's deadline.
 
         Raises:
             StoreClosed: the store is not open.
@@ -93,6 +96,8 @@ class Link:
         self.check()
         loop, pause = asyncio.get_running_loop(), 0.005
         deadline = self._deadline / 1000
+        if within is not None and within < deadline:
+            deadline = within
         ends = loop.time() + deadline
         while True:
             reply = await self.driver.execute(self.space, session_id, command, deadline=deadline)

@@ -8,13 +8,12 @@ while that one waits.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import os
 import queue
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gridsession.errors import StoreClosed, UsageError, WrongLoop
 
@@ -23,78 +22,121 @@ _Inbox = queue.SimpleQueue[Callable[[], None] | None]
 
 
 class Portal:
-    """One thread, one loop."""
+    """One thread, one loop; both begin with `start`."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="gridsession-portal", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop on which the coroutines run."""
-        return self._loop
+    def start(self) -> None:
+        """Start the thread; a second call does nothing."""
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._loop,), name="gridsession-portal", daemon=True
+                )
+                self._thread.start()
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it; Ctrl-C cancels it and waits for its end.
 
         Raises:
-            StoreClosed: the portal was closed.
+            StoreClosed: the portal is closed, was closed meanwhile, or was not started.
             WrongLoop: in a forked child.
             UsageError: on the portal's own thread.
         """
+        call: _Call[T] = _Call(work)
         try:
-            self._check()
+            # Under the lock: what is submitted before `close` comes to the loop before its end, and is ended there.
+            with self._lock:
+                self._checked().call_soon_threadsafe(call.start)
         except UsageError:
             work.close()
             raise
-        inbox: _Inbox = queue.SimpleQueue()
-        task = asyncio.run_coroutine_threadsafe(_with_inbox(work, inbox), self._loop)
-        task.add_done_callback(lambda _: inbox.put(None))
         try:
-            self._serve(inbox)
+            call.serve()
         except BaseException:
-            task.cancel()
-            with contextlib.suppress(BaseException):
-                self._serve(inbox)
+            call.cancel()
             raise
-        return task.result()
+        return call.result()
 
     def close(self) -> None:
         """Stop the loop and end the thread; a second call does nothing, nor does one in a forked child."""
-        if self._pid != os.getpid() or self._loop.is_closed():
+        with self._lock:
+            closed, self._closed = self._closed, True
+        if closed or self._pid != os.getpid() or self._loop is None or self._thread is None:
             return
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
-    def _check(self) -> None:
+    def _checked(self) -> asyncio.AbstractEventLoop:
         if self._pid != os.getpid():
             raise WrongLoop("this store was opened before the fork: open one in each process")
-        if self._loop.is_closed():
-            raise StoreClosed("the store is closed")
+        if self._closed or self._loop is None:
+            raise StoreClosed("the store is closed, or was not opened: use `with SessionStore.open(...)`")
         if threading.current_thread() is self._thread:
             raise UsageError("a blocking call on the store's own thread would wait for itself: use `store.aio` there")
+        return self._loop
 
     @staticmethod
-    def _serve(inbox: _Inbox) -> None:
-        while (request := inbox.get()) is not None:
-            request()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        remaining = asyncio.all_tasks(self._loop)
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        remaining = asyncio.all_tasks(loop)
         for task in remaining:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
 
 
-async def _with_inbox(work: Coroutine[Any, Any, T], inbox: _Inbox) -> T:
-    _caller.set(inbox)
-    return await work
+class _Call(Generic[T]):
+    """One coroutine on its way, and the thread that waits for it."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+        self._inbox: _Inbox = queue.SimpleQueue()
+        self._task: asyncio.Task[T] | None = None
+        self._cancelled = False
+
+    def start(self) -> None:
+        """On the loop: begin. When the task has really ended, the waiting thread is told."""
+        context = contextvars.copy_context()
+        context.run(_caller.set, self._inbox)
+        self._task = asyncio.get_running_loop().create_task(self._work, context=context)
+        self._task.add_done_callback(lambda _: self._inbox.put(None))
+        if self._cancelled:
+            self._task.cancel()
+
+    def serve(self) -> None:
+        """On the waiting thread: run what is called back, until the task has ended."""
+        while (request := self._inbox.get()) is not None:
+            request()
+
+    def cancel(self) -> None:
+        """On the waiting thread: end the task and wait for its end; nothing is called back any more."""
+        # Set first: if there is no task yet, `start` finds the flag.
+        self._cancelled = True
+        if self._task is not None:
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        while self._inbox.get() is not None:
+            pass
+
+    def result(self) -> T:
+        """What the task gave, once it has ended.
+
+        Raises:
+            StoreClosed: it was ended by the close of the store.
+        """
+        assert self._task is not None
+        try:
+            return self._task.result()
+        except asyncio.CancelledError:
+            raise StoreClosed("the store was closed before the call ended") from None
 
 
 async def call_back(function: Callable[..., T], *args: Any) -> T:
@@ -105,6 +147,11 @@ async def call_back(function: Callable[..., T], *args: Any) -> T:
     def run() -> None:
         try:
             outcome = function(*args)
+        except StopIteration as error:
+            # A future takes no StopIteration; like a generator, it becomes a RuntimeError.
+            failure = RuntimeError("the handler raised StopIteration")
+            failure.__cause__ = error
+            loop.call_soon_threadsafe(_settle, answer, None, failure)
         except Exception as error:  # noqa: BLE001 - carried to the coroutine, raised there
             loop.call_soon_threadsafe(_settle, answer, None, error)
         except BaseException:

@@ -280,7 +280,7 @@ def _release(context: _Context, command: Release) -> Applied:
 
 
 def _freed(context: _Context, record: Record, not_after: int) -> Record:
-    """The record without its lease, and sure to refuse a late copy of the request that got it."""
+    """The record without its lease, and (unless the ring is full) sure to refuse a late copy of its request."""
     if record.lease is None:
         return record
     return _given_back(context, replace(record, lease=None), record.lease.request_id, not_after)

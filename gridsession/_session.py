@@ -17,6 +17,7 @@ from gridsession._commands import (
     Load,
     Operation,
     Pop,
+    Set,
     Take,
     Touch,
     TtlMode,
@@ -116,7 +117,8 @@ class Bag:
         changes = {**mapping, **fields}
         if not changes:
             return await self.load()
-        made = tuple(operations.set(name, value, bag=self._name) for name, value in changes.items())
+        bag, field_name, raw_of = self._bag, operations.field_name, operations.raw_of
+        made = tuple(Set(bag, field_name(name), raw_of(name, value)) for name, value in changes.items())
         return Snapshot(await self._commit(made, want=Want.RECORD))
 
     async def remove(self, *names: str) -> bool:
@@ -286,7 +288,8 @@ class Session(Bag):
             clear: True empties the state first; names empty it except those.
             if_absent: only if there is no session.
             if_revision: only if it still stands at the revision of an earlier snapshot.
-            ttl: RESTART, KEEP, a new duration, or None = never expires.
+            ttl: RESTART, KEEP, a new duration, or None = never expires. Operations that all find nothing to do
+                (already there, not new, nothing to pop) write nothing, and then the ttl stays too.
 
         Returns:
             The session right after this commit, with `results`.

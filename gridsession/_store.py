@@ -8,6 +8,7 @@ import os
 import random
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,7 +19,7 @@ from gridsession._session import Session
 from gridsession._snapshot import Revision
 from gridsession._turn import Turn
 from gridsession.drivers import Address, Driver, driver_class, parse_url
-from gridsession.errors import Conflict, InvalidOption, UsageError
+from gridsession.errors import Conflict, InvalidOption, StoreClosed, UsageError
 from gridsession.hooks import Hook, Hooks
 from gridsession.policy import Duration, Policy, milliseconds
 
@@ -61,10 +62,10 @@ class SessionStore:
         Args:
             url: where records live, e.g. `hazelcast://host1:5701,host2:5701/cluster?ttl=900&namespace=shop`; None =
                 `GRIDSESSION_URL`, else `memory://`, which nobody else shares.
-            policy: how sessions live; it beats the URL's `ttl`.
+            policy: how sessions live; what it says beats the URL's `ttl` and `deadline`.
             namespace: one bot or tenant; beats the URL's; "default" if neither says.
             driver: a driver made by hand, instead of a URL; it is opened here and never closed by the store.
-            hooks: called with each event of `gridsession.hooks`.
+            hooks: called with each event of `gridsession.hooks`; of commands only if the URL's driver was made here.
 
         Raises:
             InvalidOption: the URL or an argument makes no sense.
@@ -86,11 +87,16 @@ class SessionStore:
             url = "memory://"
         address = parse_url(url)
         options = dict(address.options)
-        ttl, named = options.pop("ttl", None), options.pop("namespace", None)
-        address = address._replace(options=options)
+        ttl, deadline = _seconds(address, "ttl"), _seconds(address, "deadline")
+        named = options.pop("namespace", None)
+        address = address._replace(options={name: text for name, text in options.items() if name not in _OWN_OPTIONS})
         made = driver_class(address.scheme).from_address(address, observers)
         chosen = check_namespace(_first(namespace, named, "default"))
-        return cls(made, policy or Policy(ttl=_seconds(address, ttl)), chosen, observers)
+        if policy is None:
+            policy = Policy(ttl=ttl) if deadline is None else Policy(ttl=ttl, deadline=deadline)
+        elif policy.ttl is None and ttl is not None:
+            policy = replace(policy, ttl=ttl)
+        return cls(made, policy, chosen, observers)
 
     def __repr__(self) -> str:
         return f"<SessionStore {type(self._driver).__name__} {self.namespace} ({self._state})>"
@@ -134,15 +140,20 @@ class SessionStore:
         """
         if self._state == "open":
             return self
+        if self._state == "opening":
+            raise UsageError("the store is being opened already: wait for that to end")
         if self._state != "new":
             raise UsageError("a store that was closed is not opened again: make another with SessionStore.open")
         self._state = "opening"
         try:
             await self._driver.open()
+            if self._state != "opening":
+                raise StoreClosed("the store was closed while it was being opened")
         except BaseException:
             self._state = "closed"
-            with contextlib.suppress(Exception):
-                await self._driver.aclose()
+            if self._owned:
+                with contextlib.suppress(Exception):
+                    await self._driver.aclose()
             raise
         for link in self._links:
             link.loop = asyncio.get_running_loop()
@@ -267,10 +278,14 @@ def _first(*names: str | None) -> str:
     return next(name for name in names if name is not None)
 
 
-def _seconds(address: Address, ttl: str | None) -> float | None:
-    if ttl is None:
+_OWN_OPTIONS = frozenset({"deadline", "namespace", "ttl"})
+
+
+def _seconds(address: Address, name: str) -> float | None:
+    text = address.options.get(name)
+    if text is None:
         return None
     try:
-        return float(ttl)
+        return float(text)
     except ValueError:
-        raise InvalidOption(f"ttl={ttl!r} of {address.scheme}:// is not a number of seconds") from None
+        raise InvalidOption(f"{name}={text!r} of {address.scheme}:// is not a number of seconds") from None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Final
 
@@ -39,7 +39,12 @@ from gridsession.hooks import LeaseRenewed
 from gridsession.operations import field_name, raw_of, remembered_value
 from gridsession.policy import Duration, lease_milliseconds, milliseconds
 
-_MESSAGES: Final = "messages"
+_MESSAGES: Final = "gridsession:turn"
+"""The recent set of handled messages: a name of its own, so that `remember` does not speak for a turn."""
+_GIVE_BACK: Final = 2.0
+"""How long (s) a turn tries to free its lease; it ends by itself anyway."""
+_AFTER_FAILURE: Final = 0.2
+"""Pause (s) after a renewal that failed at once."""
 
 _log = logger("turn")
 
@@ -80,6 +85,7 @@ class Turn:
         self._renewal: asyncio.Task[None] | None = None
         self._lost = False
         self._entered = False
+        self._open = False
 
     @property
     def id(self) -> str:
@@ -96,28 +102,41 @@ class Turn:
         """The session's verbs under this turn's token: they take effect at once, and fail once the lease is lost.
 
         A field changed by a verb counts as changed meanwhile for this turn's own commit.
+
+        Raises:
+            UsageError: outside of the turn's block.
         """
+        self._check_open()
         return Session(self._link, self._id, self._token)
 
     async def __aenter__(self) -> Turn:
         if self._entered:
             raise UsageError("a turn is used once: ask the store for another")
         self._entered = True
-        reply = await (self._acquire() if self._exclusive else self._ask(None))
-        self._take_in(reply)
-        if self._exclusive:
-            self._renewal = asyncio.get_running_loop().create_task(self._renew(), name="gridsession-renew")
+        try:
+            if self._exclusive:
+                reply, left = await self._acquire()
+                self._take_in(reply)
+                self._renewal = asyncio.create_task(self._renew(left), name="gridsession-renew")
+            else:
+                self._take_in(await self._link.execute(self._id, self._load(None)))
+        except BaseException:
+            # Also when cancelled: a place in the queue, or a lease granted to an answer nobody reads, must not stay.
+            await _finish(self._give_back(by_request=True))
+            raise
+        self._open = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stop_renewal()
-        if error is not None:
-            await self._give_back()
-            return
-        if not await self._commit(release=self._exclusive):
-            await self._give_back()
+        self._open = False
+        try:
+            await self._stop_renewal()
+            if error is None:
+                await self._commit(release=self._exclusive)
+        finally:
+            await _finish(self._give_back())
 
     async def commit(self) -> Revision:
         """Save midway what changed so far, and go on holding the session.
@@ -125,9 +144,16 @@ class Turn:
         Raises:
             Conflict: a field changed here was changed by someone else meanwhile; nothing was saved.
             LeaseLost: the lease ended; nothing was saved.
+            UsageError: outside of the turn's block.
         """
+        self._check_open()
         await self._commit(release=False)
         return self._revision
+
+    def _check_open(self) -> None:
+        # After the block there is no token to fence by: what came then would not be held off from another's turn.
+        if not self._open:
+            raise UsageError(f"the turn of {self._id!a} is not open: use it inside its `async with` block")
 
     def _take_in(self, reply: Reply) -> None:
         self._read = dict(reply.bags[STATE] or {}), dict(reply.bags[PROPS] or {})
@@ -139,31 +165,27 @@ class Turn:
 
     # --- holding -----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, acquire: Acquire | None) -> Reply:
-        asked = Load(Want.RECORD, None, None, acquire, self._message, confirm=True, not_after=self._link.not_after())
-        return await self._link.ask(self._id, asked)
+    def _load(self, acquire: Acquire | None) -> Load:
+        return Load(Want.RECORD, None, None, acquire, self._message, confirm=True, not_after=self._link.not_after())
 
-    async def _acquire(self) -> Reply:
+    async def _acquire(self) -> tuple[Reply, float]:
+        """The reply that grants the lease, and for how many seconds it grants it."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._wait
-        asked = Acquire(_OWNER, self._request_id, self._lease, PATIENCE_MS if self._wait else 0)
+        asked = Acquire(_owner(), self._request_id, self._lease, PATIENCE_MS if self._wait else 0)
         wait = Wait(self._link, self._id)
         try:
             while True:
-                reply = await self._ask(asked)
+                reply = await self._link.ask(self._id, self._load(asked))
                 if reply.status in (Status.OK, Status.ABSENT) and reply.grant is not None:
                     self._token = reply.grant.token
-                    return reply
+                    return reply, max(reply.grant.until - reply.now, 0) / 1000
                 if reply.status is not Status.LEASED or reply.grant is None:
                     refuse(reply)
                 left = ends - loop.time()
                 if left <= 0:
                     raise self._leased(reply.grant, reply.now)
                 await wait.until_worth_asking(reply.grant, left)
-        except BaseException:
-            # Also when cancelled: a place in the queue, or a lease granted to an answer nobody reads, must not stay.
-            await _finish(self._give_back(by_request=True))
-            raise
         finally:
             await wait.aclose()
 
@@ -175,16 +197,24 @@ class Turn:
             place=grant.place,
         )
 
-    async def _renew(self) -> None:
-        """Extend the lease after each third of it, so that two renewals may fail before it ends."""
-        link, pause = self._link, self._lease / 3000
+    async def _renew(self, left: float) -> None:
+        """Extend the lease when a third of it has passed; a call that hangs is given up after another third."""
+        link, third = self._link, self._lease / 3000
+        pause = left / 3
         while True:
             await asyncio.sleep(pause)
+            pause = min(third, _AFTER_FAILURE)
             try:
-                reply = await link.ask(self._id, Renew(self._token, self._lease, link.not_after()))
+                reply = await link.ask(self._id, Renew(self._token, self._lease, link.not_after()), within=third)
+            except UsageError:
+                return
             except GridSessionError as error:
                 _log.warning("lease.not_renewed", session=hashed(self._id), error=type(error).__name__)
                 continue
+            if reply.status not in (Status.OK, Status.LEASE_LOST):
+                _log.warning("lease.not_renewed", session=hashed(self._id), status=reply.status.name.lower())
+                continue
+            pause = third
             self._lost = reply.status is Status.LEASE_LOST
             if link.hooks:
                 link.hooks(LeaseRenewed(link.space.namespace, self._id, self._lost))
@@ -193,11 +223,11 @@ class Turn:
                 return
 
     async def _stop_renewal(self) -> None:
-        if self._renewal is not None:
-            self._renewal.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._renewal
-            self._renewal = None
+        renewal, self._renewal = self._renewal, None
+        if renewal is not None:
+            renewal.cancel()
+            # Not awaited itself: its cancellation is not ours, and ours must not be taken for its.
+            await asyncio.wait({renewal})
 
     async def _give_back(self, *, by_request: bool = False) -> None:
         """Free the lease; a failure is only logged, because the lease ends by itself."""
@@ -206,28 +236,20 @@ class Turn:
         token, self._token = self._token, 0
         command = Release(self._link.not_after(), token, self._request_id)
         try:
-            await self._link.ask(self._id, command)
+            await self._link.ask(self._id, command, within=_GIVE_BACK)
         except GridSessionError as error:
             _log.info("lease.not_released", session=hashed(self._id), error=type(error).__name__)
         self._link.waits.freed(self._id)
 
     # --- committing --------------------------------------------------------------------------------------------------
 
-    async def _commit(self, *, release: bool) -> bool:
-        """Send what changed; whether there was anything to send."""
-        try:
-            return await self._send_changes(release)
-        except BaseException:
-            if release:
-                await _finish(self._give_back())
-            raise
-
-    async def _send_changes(self, release: bool) -> bool:
+    async def _commit(self, *, release: bool) -> None:
+        """Send what changed, if anything did."""
         operations, guards, written = self._changes()
         if not operations:
             if self._lost:
                 raise LeaseLost(f"the lease on {self._id!a} ended; nothing was written", session_id=self._id)
-            return False
+            return
         link = self._link
         command = Commit(
             self._request_id if release else new_id(),
@@ -249,7 +271,6 @@ class Turn:
         self._epoch = reply.epoch
         self._revision = Revision(reply.epoch, reply.revision)
         self._message = None
-        return True
 
     def _changes(self) -> tuple[tuple[Operation, ...], tuple[Guard, ...], tuple[dict[str, bytes], dict[str, bytes]]]:
         operations: list[Operation] = []
@@ -275,11 +296,19 @@ class Turn:
         return tuple(operations), tuple(guards), written
 
 
-async def _finish(work: Any) -> None:
-    """Run to its end what must not be left half done, even while this task is being cancelled."""
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run to its end what must not be left half done; a cancellation meanwhile takes effect afterwards."""
     task = asyncio.ensure_future(work)
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.shield(task)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
-_OWNER: Final = f"{socket.gethostname()[:40]}:{os.getpid()}"
+def _owner() -> str:
+    """Who holds a lease, for people to read: host and process."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}"

@@ -113,5 +113,4 @@ class Wait:
         self._link.waits.remove(self._id, self)
         if self._watching is not None:
             self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+            await asyncio.wait({self._watching})

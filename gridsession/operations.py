@@ -66,7 +66,7 @@ def increment(name: str, by: float = 1, *, bag: BagName = "state") -> Operation:
     """
     if isinstance(by, bool) or not isinstance(by, (int, float)) or (isinstance(by, int) and not -(2**63) <= by < 2**63):
         raise InvalidValue(f"increment takes a 64-bit int or a float, not {type(by).__name__}")
-    return _commands.Increment(_bag(bag), field_name(name), by)
+    return _commands.Increment(_bag(bag), field_name(name), int(by) if isinstance(by, int) else float(by))
 
 
 def append(name: str, *values: object, keep: int | None = None, bag: BagName = "state") -> Operation:

@@ -24,7 +24,7 @@ class Policy:
         ttl: life of a session since its last write; None = it never expires. Taken when a session is created.
         max_lifetime: life since creation, never extended; None = unlimited.
         touch_on_read: `load` and `get` restart the ttl too, when less than `touch_below` of it is left.
-        touch_below: share of the ttl, 0 to 1; the larger, the more reads write.
+        touch_below: share of this ttl, 0 to 1; the larger, the more reads write.
         deadline: how long one call may take; it ends by then, in an answer or an error.
         lease: how long a turn holds the session without renewing; it renews itself while its block runs.
         wait: how long a turn waits for the session.
@@ -84,4 +84,5 @@ def milliseconds(duration: Duration, name: str, *, zero: bool = False) -> int:
         raise InvalidOption(f"{name} must be seconds or a timedelta, not {type(duration).__name__}")
     if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero) or seconds * 1000 > MAX_DURATION:
         raise InvalidOption(f"{name} must be positive and at most 100 years, not {duration!r}")
-    return math.ceil(round(seconds * 1000, 3))
+    # At least 1 unless it is 0: on the wire, 0 stands for never.
+    return max(math.ceil(round(seconds * 1000, 3)), 1) if seconds else 0

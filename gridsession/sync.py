@@ -7,6 +7,7 @@ Every name, parameter and default is that of the async face, docstrings included
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
@@ -16,6 +17,7 @@ from gridsession._session import RESTART, Ttl
 from gridsession._snapshot import Revision, Snapshot
 from gridsession._store import SessionChange, SessionKey
 from gridsession.drivers import Driver
+from gridsession.errors import StoreClosed
 from gridsession.hooks import Hook
 from gridsession.operations import Operation
 from gridsession.policy import Duration, Policy
@@ -47,7 +49,8 @@ def _each(portal: Portal, items: AsyncIterator[T]) -> Iterator[T]:
         while (item := portal.call(_next(items, end))) is not end:
             yield item  # type: ignore[misc]  # whatever is not the end came from `items`
     finally:
-        portal.call(items.aclose())  # type: ignore[attr-defined]  # they are all async generators
+        with suppress(StoreClosed):
+            portal.call(items.aclose())  # type: ignore[attr-defined]  # they are all async generators
 
 
 async def _next(items: AsyncIterator[T], end: object) -> T | object:
@@ -331,12 +334,18 @@ class SessionStore:
         self.close()
 
     def connect(self) -> SessionStore:
-        self._portal.call(self._aio.connect())
+        self._portal.start()
+        try:
+            self._portal.call(self._aio.connect())
+        except BaseException:
+            self._portal.close()
+            raise
         return self
 
     def close(self) -> None:
         try:
-            self._portal.call(self._aio.aclose())
+            with suppress(StoreClosed):
+                self._portal.call(self._aio.aclose())
         finally:
             self._portal.close()
 

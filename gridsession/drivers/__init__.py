@@ -1,7 +1,7 @@
 """Drivers carry commands to the place where records live, and have them applied there atomically. They decide nothing.
 
 A driver is opened by URL; its scheme is looked up in the entry point group `gridsession.drivers`, so a stranger's
-package adds one by registering its class there. `gridsession.testing.contract.DriverContract` is the suite it must pass.
+package adds one by registering its class there. It must pass `gridsession.testing.contract.DriverContract`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Change(NamedTuple):
 
 
 class Mirror(ABC):
-    """A local, pushed copy of a space's records: reading it costs no round trip. See DESIGN.md section 6."""
+    """A local, pushed copy of a space's records: reading it costs no round trip."""
 
     @abstractmethod
     def get(self, name: str) -> bytes | None:
@@ -172,6 +172,10 @@ class Address(NamedTuple):
     scheme: str
     location: str
     options: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        # URLs hold passwords and the names that keep strangers out.
+        return f"<Address {self.scheme}://>"
 
     def option(self, name: str, kind: type[Any], default: Any) -> Any:
         """One option read as int, float, bool or str.

@@ -16,12 +16,11 @@ from gridsession._record import Record
 from gridsession._reply import Reply
 from gridsession._rules import apply
 from gridsession.drivers import Address, Change, Driver, Page, Promise, Reach
-from gridsession.errors import InvalidOption
-from gridsession.hooks import Hooks
+from gridsession.errors import InvalidOption, StoreClosed
+from gridsession.hooks import CommandDone, Hooks
 
 __all__ = ["MemoryDriver"]
 
-_SWEEP_EVERY_MS = 1_000
 _WATCH_QUEUE = 1_024
 
 
@@ -36,10 +35,11 @@ class MemoryDriver(Driver):
         max_size: records per space; None = unlimited. Evicted sessions are lost, `evicted` counts them.
         clock: milliseconds since 1970; a test hands in its own.
         limits: what a record may grow to.
+        hooks: told of each command.
     """
 
     promise: ClassVar[Promise] = Promise(
-        atomic=Reach.PROCESS, survives=(), expires_within=_SWEEP_EVERY_MS / 1000, own_clock=True, pushes=True
+        atomic=Reach.PROCESS, survives=(), expires_within=None, own_clock=True, pushes=True
     )
 
     def __init__(
@@ -48,6 +48,7 @@ class MemoryDriver(Driver):
         max_size: int | None = None,
         clock: Callable[[], int] = _host_clock,
         limits: Limits = DEFAULT_LIMITS,
+        hooks: Hooks | None = None,
     ) -> None:
         if max_size is not None and max_size < 1:
             raise InvalidOption(f"max_size must be at least 1, not {max_size}")
@@ -55,9 +56,10 @@ class MemoryDriver(Driver):
         self._max_size = max_size
         self._clock = clock
         self._limits = limits
+        self._hooks = hooks or Hooks()
         self._spaces: dict[Space, OrderedDict[str, Record]] = {}
         self._due: list[tuple[int, Space, str]] = []
-        self._scheduled: set[tuple[Space, str]] = set()
+        self._scheduled: dict[tuple[Space, str], int] = {}
         self._watches: set[_Watch] = set()
 
     @classmethod
@@ -65,8 +67,8 @@ class MemoryDriver(Driver):
         """See `Driver.from_address`; the only option is `max_size`."""
         address.only("max_size")
         if address.location:
-            raise InvalidOption(f"memory:// takes no place, but {address.location!r} was given")
-        return cls(max_size=address.option("max_size", int, None))
+            raise InvalidOption("memory:// takes no place: write memory://, with options after a question mark")
+        return cls(max_size=address.option("max_size", int, None), hooks=hooks)
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -99,7 +101,10 @@ class MemoryDriver(Driver):
             self._tell(space, after)
         if session_id in records:
             records.move_to_end(session_id)
-            self._evict(records)
+            self._evict(records, now)
+        if self._hooks:
+            name, status = type(command).__name__, reply.status.name.lower()
+            self._hooks(CommandDone(space.namespace, session_id, name, status, 0.0, 1, reply.duplicate))
         return reply
 
     async def scan(self, space: Space, prefix: str = "", *, cursor: str | None = None, limit: int = 500) -> Page:
@@ -122,12 +127,17 @@ class MemoryDriver(Driver):
         try:
             yield Change(None)
             while True:
-                yield await watch.queue.get()
+                change = await watch.queue.get()
+                if change is None:
+                    raise StoreClosed("the store was closed while it was watched")
+                yield change
         finally:
             self._watches.discard(watch)
 
     async def aclose(self) -> None:
-        """Forget everything."""
+        """Forget everything; watches end in an error."""
+        for watch in self._watches:
+            watch.queue.put_nowait(None)
         self._spaces.clear()
         self._due.clear()
         self._scheduled.clear()
@@ -140,14 +150,17 @@ class MemoryDriver(Driver):
     def _schedule(self, space: Space, record: Record) -> None:
         # One entry per id, looked at again when it comes up: writes that push the due time back cost nothing.
         due = record.retained_until
-        if due is not None and (space, record.id) not in self._scheduled:
-            self._scheduled.add((space, record.id))
+        known = self._scheduled.get((space, record.id))
+        if due is not None and (known is None or due < known):
+            self._scheduled[space, record.id] = due
             heapq.heappush(self._due, (due, space, record.id))
 
     def _sweep(self, now: int) -> None:
         while self._due and self._due[0][0] <= now:
-            _, space, session_id = heapq.heappop(self._due)
-            self._scheduled.discard((space, session_id))
+            came_up, space, session_id = heapq.heappop(self._due)
+            if self._scheduled.get((space, session_id)) != came_up:
+                continue
+            del self._scheduled[space, session_id]
             record = self._spaces[space].get(session_id)
             if record is None:
                 continue
@@ -157,9 +170,14 @@ class MemoryDriver(Driver):
             else:
                 self._schedule(space, record)
 
-    def _evict(self, records: OrderedDict[str, Record]) -> None:
+    def _evict(self, records: OrderedDict[str, Record], now: int) -> None:
         while self._max_size is not None and len(records) > self._max_size:
-            records.popitem(last=False)
+            # A held session stays: without its record, its lease and last token would be granted again.
+            oldest = (name for name, record in records.items() if record.lease is None or record.lease.until <= now)
+            name = next(oldest, None)
+            if name is None:
+                return
+            del records[name]
             self.evicted += 1
 
 
@@ -167,7 +185,7 @@ class _Watch:
     """One watcher's bounded queue; what does not fit is a gap, and a gap is said."""
 
     def __init__(self, space: Space, prefix: str, session_id: str | None) -> None:
-        self.queue: asyncio.Queue[Change] = asyncio.Queue()
+        self.queue: asyncio.Queue[Change | None] = asyncio.Queue()
         self._space = space
         self._prefix = prefix
         self._session_id = session_id

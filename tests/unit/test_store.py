@@ -13,7 +13,7 @@ from gridsession import Policy, Revision, SessionChange, SessionStore, Turn
 from gridsession._commands import Command
 from gridsession.drivers import Address, Driver, driver_class, parse_url
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.errors import Conflict, InvalidOption, StoreClosed, UsageError, WrongLoop
+from gridsession.errors import Conflict, ConnectFailed, InvalidOption, Leased, StoreClosed, UsageError, WrongLoop
 from gridsession.testing.clock import ManualClock
 
 ID = "test:1"
@@ -53,7 +53,10 @@ def test_an_argument_beats_the_url_and_the_url_the_default() -> None:
     assert SessionStore.open(url).policy.ttl == 900
     assert SessionStore.open(url, namespace="mine").namespace == "mine"
     assert SessionStore.open(url, policy=Policy(ttl=60)).policy.ttl == 60
-    assert SessionStore.open(url, policy=Policy()).policy.ttl is None
+    # A policy that says nothing of the ttl does not make the URL's sessions live for ever.
+    mixed = SessionStore.open(url, policy=Policy(wait=5)).policy
+    assert (mixed.ttl, mixed.wait) == (900, 5)
+    assert SessionStore.open(url + "&deadline=3").policy.deadline == 3
     assert SessionStore.open("memory://").policy.ttl is None
 
 
@@ -364,3 +367,80 @@ async def test_what_has_ended_is_forgotten(clock: ManualClock) -> None:
         clock.advance(120)
         await store.session("line:101").set("a", 1)
         assert set(held) == {"line:101"}
+
+
+class Failing(MemoryDriver):
+    """Opens when `go` is set, or fails; remembers whether it was closed."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.error = error
+        self.closed = False
+
+    async def open(self) -> None:
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def aclose(self) -> None:
+        self.closed = True
+        await super().aclose()
+
+
+async def test_a_driver_handed_in_is_not_closed_also_when_opening_fails() -> None:
+    driver = Failing(ConnectFailed("nobody listens"))
+    driver.go.set()
+    with pytest.raises(ConnectFailed):
+        await SessionStore.open(driver=driver)
+    assert not driver.closed
+
+
+async def test_a_store_closed_while_it_opens_stays_closed() -> None:
+    driver = Failing()
+    store = SessionStore.open(driver=driver)
+    opening = asyncio.ensure_future(store.connect())
+    await asyncio.sleep(0)
+    with pytest.raises(UsageError, match="being opened"):
+        await store.connect()
+    await store.aclose()
+    driver.go.set()
+    with pytest.raises(StoreClosed):
+        await opening
+    with pytest.raises(StoreClosed):
+        await store.session("line:U1").load()
+
+
+async def test_a_watch_ends_when_its_store_is_closed() -> None:
+    store = await SessionStore.open("memory://")
+    changes = store.watch()
+    assert (await anext(changes)).id is None
+    waiting = asyncio.ensure_future(anext(changes))
+    await asyncio.sleep(0)
+    await store.aclose()
+    with pytest.raises(StoreClosed):
+        await waiting
+
+
+async def test_hooks_hear_of_commands_on_memory_too() -> None:
+    heard: list[object] = []
+    async with SessionStore.open("memory://", hooks=[heard.append]) as store:
+        await store.session("line:U1").set("n", 1)
+    assert [(type(event).__name__, getattr(event, "command", None)) for event in heard] == [("CommandDone", "Commit")]
+
+
+async def test_memory_gives_room_back_when_sessions_end_early_and_never_drops_a_held_one() -> None:
+    clock = ManualClock()
+    driver = MemoryDriver(clock=clock, max_size=2)
+    async with SessionStore.open(driver=driver, policy=Policy(ttl=30 * 86400)) as store:
+        async with store.turn("line:held", wait=0):
+            for number in range(5):
+                await store.session(f"line:{number}").set("n", number)
+            with pytest.raises(Leased):
+                async with store.turn("line:held", wait=0):
+                    pass
+        assert driver.evicted == 4
+        await store.session("line:4").delete()
+        clock.advance(3_600)
+        await store.session("line:other").exists()
+        assert sum(map(len, driver._spaces.values())) == 0

@@ -5,13 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgpack
 import pytest
 
 from gridsession import Policy, Revision, SessionStore, Turn, _waiting
 from gridsession._commands import Command, Commit, Increment, Load, Release, Remember, Remove, Set
+from gridsession._identity import Space
 from gridsession._record import PROPS, STATE
+from gridsession._reply import Reply, Status
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.errors import Conflict, InvalidOption, InvalidValue, Leased, LeaseLost, UsageError
+from gridsession.errors import (
+    CodecError,
+    Conflict,
+    CorruptRecord,
+    GridSessionError,
+    InvalidOption,
+    InvalidValue,
+    Leased,
+    LeaseLost,
+    TooLate,
+    Unsupported,
+    UsageError,
+)
 from gridsession.hooks import Event, LeaseRenewed
 from gridsession.testing.clock import ManualClock
 
@@ -441,9 +456,12 @@ async def test_a_repeated_message_may_still_change_the_session(driver: MemoryDri
         assert [type(made) for made in _commits(sent)[-1].operations] == [Set]
 
 
-async def test_a_turn_and_remember_share_the_set_of_messages(driver: MemoryDriver) -> None:
+async def test_remember_does_not_speak_for_a_turn(driver: MemoryDriver) -> None:
+    """A bot that asks `remember` first and then holds a turn for the same message must not drop every message."""
     async with SessionStore.open(driver=driver) as store:
         assert await store.session(ID).remember("m1")
+        async with store.turn(ID, message="m1") as turn:
+            assert not turn.repeated
         async with store.turn(ID, message="m1") as turn:
             assert turn.repeated
 
@@ -546,3 +564,100 @@ async def test_removing_by_turn_of_what_is_gone_already_conflicts(driver: Memory
                 await session.remove("a")
                 del turn.state["a"]
         assert isinstance(_commits(sent)[-1].operations[0], Remove)
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+class AnsweringDriver(MemoryDriver):
+    """Answers Load with a given status once `status` is set, as a place does that cannot read a record."""
+
+    status: Status | None = None
+
+    async def execute(self, space: Space, session_id: str, command: Command, *, deadline: float | None = None) -> Reply:
+        reply = await super().execute(space, session_id, command, deadline=deadline)
+        if self.status is not None and isinstance(command, Load):
+            return Reply(self.status, session_id, reply.now)
+        return reply
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(Status.CORRUPT, CorruptRecord), (Status.TOO_LATE, TooLate), (Status.UNSUPPORTED, Unsupported)],
+)
+async def test_a_read_that_failed_is_no_empty_session(
+    exclusive: bool, status: Status, error: type[GridSessionError]
+) -> None:
+    driver = AnsweringDriver()
+    async with SessionStore.open(driver=driver) as store:
+        await store.session(ID).set("count", 7)
+        driver.status = status
+        with pytest.raises(error):
+            async with store.turn(ID, exclusive=exclusive) as turn:
+                turn.state["welcome"] = True
+        driver.status = None
+        assert dict(await store.session(ID).load()) == {"count": 7}
+
+
+async def test_a_record_that_cannot_be_decoded_leaves_no_lease_behind(driver: MemoryDriver) -> None:
+    async with SessionStore.open(driver=driver) as store:
+        raw = b"\x00" + msgpack.packb(msgpack.ExtType(99, b"of a newer version"))
+        command = Commit(bytes(16), driver.not_after(1000), (Set(STATE, "odd", raw),))
+        await driver.execute(Space("default"), ID, command)
+        with pytest.raises(CodecError):
+            async with store.turn(ID):
+                pass
+        assert await _held(driver) is None
+
+
+async def test_after_its_block_a_turn_writes_nothing_more(driver: MemoryDriver) -> None:
+    async with SessionStore.open(driver=driver) as store:
+        turn = store.turn(ID)
+        with pytest.raises(UsageError):
+            await turn.commit()
+        async with turn:
+            turn.state["n"] = 1
+        turn.state["n"] = 2
+        with pytest.raises(UsageError):
+            await turn.commit()
+        with pytest.raises(UsageError):
+            _ = turn.session
+        assert await store.session(ID).get("n") == 1
+
+
+async def test_a_turn_cancelled_while_it_ends_is_cancelled_and_its_session_freed() -> None:
+    started = asyncio.Event()
+
+    class SlowCommits(MemoryDriver):
+        async def execute(
+            self, space: Space, session_id: str, command: Command, *, deadline: float | None = None
+        ) -> Reply:
+            if isinstance(command, Commit):
+                started.set()
+                await asyncio.Event().wait()
+            return await super().execute(space, session_id, command, deadline=deadline)
+
+    driver = SlowCommits()
+    async with SessionStore.open(driver=driver) as store:
+        went_on = False
+
+        async def work() -> None:
+            nonlocal went_on
+            async with store.turn(ID) as turn:
+                turn.state["n"] = 1
+            went_on = True
+
+        task = asyncio.create_task(work())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not went_on
+        assert await _held(driver) is None
+
+
+async def _held(driver: MemoryDriver) -> object:
+    """The lease that stands in the record."""
+    record = driver._spaces[Space("default")][ID]
+    return record.lease
