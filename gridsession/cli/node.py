@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
@@ -45,7 +46,8 @@ def command(
 ) -> None:
     """Runs a member of the grid until it is told to stop (SIGTERM, Ctrl-C).
 
-    Each option can be given as GRIDSESSION_* in the environment, as in GRIDSESSION_CLUSTER_NAME.
+    Each option but --members and --verbose can be given as GRIDSESSION_* in the environment, as in
+    GRIDSESSION_CLUSTER_NAME.
     """
     logs.configure(level=logging.DEBUG if verbose else logging.INFO)
     options: dict[str, Any] = {
@@ -62,7 +64,9 @@ def command(
     if members is None:
         run_member(NodeConfig.from_options(**options))
         return
-    misplaced = [name for name in ("bind", "join", "members_declared", "public_address") if options[name] is not None]
+    misplaced = [
+        name for name in ("bind", "join", "members_declared", "public_address", "data_dir") if options[name] is not None
+    ]
     if misplaced:
         raise InvalidOption(
             f"--members starts a whole grid on loopback; it does not go with --{misplaced[0].replace('_', '-')}"
@@ -119,8 +123,17 @@ def run_local_grid(members: int, config: NodeConfig) -> None:
         limits=config.limits,
         jvm_options=(),
     )
-    stopped = threading.Event()
-    with _OnSignal(stopped.set), grid:
+    stopped, started = threading.Event(), threading.Event()
+
+    def stop() -> None:
+        first = not stopped.is_set()
+        stopped.set()
+        if first and not started.is_set():
+            # out of the wait for the members
+            raise _StoppedEarly
+
+    with contextlib.suppress(_StoppedEarly), _OnSignal(stop), grid:
+        started.set()
         noun = "member" if members == 1 else "members"
         print(f"{members} {noun} ready in {grid.startup_seconds:.1f} s; Ctrl-C ends them", file=sys.stderr)  # noqa: T201
         print(grid.url, flush=True)  # noqa: T201  # what the command is for
@@ -131,7 +144,8 @@ def run_local_grid(members: int, config: NodeConfig) -> None:
 
 def _facts(config: NodeConfig) -> dict[str, Any]:
     return {
-        "url": f"hazelcast://{config.address}/{config.cluster_name}",
+        # not the URL: the cluster name in it is all that keeps strangers out
+        "address": config.address,
         "members_declared": config.members_declared,
         "backups": config.sync_backups,
     }
@@ -152,6 +166,10 @@ def _after(seconds: float, action: Callable[[], None]) -> None:
     timer = threading.Timer(seconds, action)
     timer.daemon = True
     timer.start()
+
+
+class _StoppedEarly(BaseException):
+    """Told to stop before all members were there."""
 
 
 class _OnSignal:

@@ -45,7 +45,8 @@ class NodeConfig:
         members_declared: how many members the whole grid has; the same on each. Its majority must be there to serve.
         cluster_name: members and clients must agree on it. The free edition knows no other credential.
         memory: Java heap, as in `192m` or `4g`.
-        backups: synchronous copies of each session, 0 to 6; None: 0 for one member, 1 up to four, 2 from five on.
+        backups: synchronous copies of each session, at most half the declared members and 6; None: 0 for one member,
+            1 up to four, 2 from five on.
         data_dir: where the JVM leaves its file if it crashes; None: a temporary folder.
         public_address: `host:port` that others reach it at; None: `bind` and `port`.
         limits: what a record may grow to.
@@ -57,7 +58,7 @@ class NodeConfig:
     port: int = DEFAULT_PORT
     join: tuple[str, ...] = ()
     members_declared: int = 1
-    cluster_name: str = DEFAULT_CLUSTER_NAME
+    cluster_name: str = field(default=DEFAULT_CLUSTER_NAME, repr=False)
     memory: str = "192m"
     backups: int | None = None
     data_dir: Path | None = None
@@ -67,6 +68,10 @@ class NodeConfig:
     started_by: str = "gridsession node"
 
     def __post_init__(self) -> None:
+        _check(
+            _is_any(self.bind) or not _is_unspecified(self.bind),
+            f"bind is {self.bind!r}; write 0.0.0.0 for every interface, or one IPv6 address of this machine",
+        )
         _check(1 <= self.port <= 65535, f"port is {self.port}; a port lies between 1 and 65535")
         for address in (*self.join, *([self.public_address] if self.public_address else [])):
             found = _ADDRESS.fullmatch(address)
@@ -89,6 +94,11 @@ class NodeConfig:
         _check(
             self.backups is None or 0 <= self.backups <= MOST_BACKUPS,
             f"backups is {self.backups}; Hazelcast keeps 0 to {MOST_BACKUPS}",
+        )
+        _check(
+            self.backups is None or self.backups < self.majority,
+            f"backups is {self.backups} for {self.members_declared} declared member(s); at most {self.majority - 1}: a "
+            "change counts once that many copies confirmed it, and a bare majority must be able to make them",
         )
         _check(self.cores >= 1, f"cores is {self.cores}; it must be at least 1")
         _check(
@@ -220,6 +230,13 @@ def _address_towards(host: str) -> str:
 
 def _is_any(bind: str) -> bool:
     return bind == "0.0.0.0"  # noqa: S104  # asks whether it is, does not listen
+
+
+def _is_unspecified(bind: str) -> bool:
+    try:
+        return ipaddress.ip_address(bind).is_unspecified
+    except ValueError:
+        return False
 
 
 def _is_loopback(bind: str) -> bool:

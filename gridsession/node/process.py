@@ -104,6 +104,10 @@ class MemberProcess:
         """
         if self.alive:
             raise MemberFailed(f"the member at {self.config.address} runs already")
+        if self._reader is not None:
+            # What it still reads of a JVM that died must not be taken for the new one's.
+            self._reader.join()
+        self._clean_up()
         self._members, self._faults, self.startup_seconds, self._asked_to_stop = 0, [], None, False
         self._ended = False
         if self.config.data_dir:
@@ -127,7 +131,10 @@ class MemberProcess:
         )
         self._guard = guard(self._process.pid)
         self._reader = threading.Thread(
-            target=self._read, args=(self._process, started), name=f"member-{self.config.port}", daemon=True
+            target=self._read,
+            args=(self._process, self._guard, started),
+            name=f"member-{self.config.port}",
+            daemon=True,
         )
         self._reader.start()
 
@@ -194,23 +201,29 @@ class MemberProcess:
     def _ready(self, members: int) -> bool:
         return self.startup_seconds is not None and self._members >= members
 
-    def _read(self, process: subprocess.Popen[str], started: float) -> None:
+    def _read(self, process: subprocess.Popen[str], watching: subprocess.Popen[bytes], started: float) -> None:
         log, stdout = JvmLog(), process.stdout
         assert stdout is not None
         try:
             for event in _events(log, stdout):
-                self._on_event(event)
+                self._tell(event)
                 with self._changed:
                     self._note(event, started)
                     self._changed.notify_all()
         finally:
             stdout.close()
             process.wait()
-            dismiss(self._guard)
+            dismiss(watching)
             with self._changed:
                 # Said here and not read off this thread, which still lives while it tells.
                 self._ended = True
                 self._changed.notify_all()
+
+    def _tell(self, event: LogEvent) -> None:
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001 - were the log read no further, the JVM would block on writing it
+            _log.exception("on_event_failed", member=self.config.address, error=type(error).__name__)
 
     def _note(self, event: LogEvent, started: float) -> None:
         if event.event == "member_started":

@@ -31,7 +31,7 @@ class LocalGrid:
         members: how many.
         cluster_name: None: one nobody else uses.
         ports: one for each member; None: some that are free.
-        backups: synchronous copies; None: 1, or 0 if it is one member, or 2 from five on.
+        backups: synchronous copies, at most half the members; None: 1, or 0 if it is one member, or 2 from five on.
         memory: Java heap of each, as in `192m`.
         limits: what a record may grow to.
         jvm_options: more options for each JVM; `()` for measuring speed.

@@ -13,10 +13,11 @@ from gridsession._identity import Space
 from gridsession._reply import Status
 from gridsession.drivers import Change
 from gridsession.drivers.hazelcast import HazelcastDriver
+from gridsession.drivers.hazelcast._mirror import GlobalsMirror
 from gridsession.errors import DeadlineExceeded, OutcomeUnknown, StoreClosed
 from gridsession.hooks import CommandDone
 from gridsession.testing.local_grid import LocalGrid
-from tests.grid.driving import a_space, count, eventually, increment, opened
+from tests.grid.driving import a_space, count, eventually, increment, opened, stranger
 
 pytestmark = pytest.mark.grid
 
@@ -262,5 +263,24 @@ def test_a_global_is_pushed_to_other_clients_and_read_without_a_round_trip(grid:
             assert list(late.names()) == ["mood"]
             await mirror.aclose()
             await late.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_global_whose_record_went_unseen_is_dropped_when_globals_are_read_again(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with opened(grid.url) as driver, stranger(grid) as other:
+            space = a_space("globals")
+            await driver.execute(space, "gone", increment(driver))
+            await driver.execute(space, "kept", increment(driver))
+            mirror = await driver.mirror(space)
+            assert isinstance(mirror, GlobalsMirror)
+            assert mirror.get("gone") is not None
+            # As a tombstone does when its time is over; the published map tells nothing of it.
+            records = await other.get_map(f"gridsession.globals-records.{space.namespace}")
+            await records.delete("gone")
+            await mirror._refresh()
+            assert list(mirror.names()) == ["kept"]
+            await mirror.aclose()
 
     asyncio.run(scenario())

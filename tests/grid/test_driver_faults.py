@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,8 +16,17 @@ from gridsession._identity import Space
 from gridsession._reply import Status
 from gridsession.drivers import Change
 from gridsession.drivers.hazelcast import HazelcastDriver
-from gridsession.errors import ConnectFailed, GridSessionError, OutcomeUnknown, Unavailable, UnderReplicated
+from gridsession.errors import (
+    ConnectFailed,
+    GridSessionError,
+    MemberUnfit,
+    OutcomeUnknown,
+    Unavailable,
+    UnderReplicated,
+)
 from gridsession.hooks import MembersChanged
+from gridsession.node.config import NodeConfig
+from gridsession.node.process import MemberProcess
 from gridsession.testing.local_grid import LocalGrid
 from tests.grid.driving import a_space, count, eventually, increment, opened
 
@@ -37,6 +47,36 @@ def members() -> Iterator[LocalGrid]:
         yield started
     finally:
         started.close()
+
+
+def test_a_member_that_was_told_other_things_is_named_with_the_remedy() -> None:
+    async def scenario(grid: LocalGrid) -> None:
+        space = a_space()
+        async with opened(grid.url) as driver:
+            await driver.execute(space, "line:1", increment(driver))
+            await asyncio.to_thread(other.start)
+            await asyncio.to_thread(other.wait_ready, members=2)
+
+            async def refused() -> bool:
+                with suppress(UnderReplicated):
+                    await driver.execute(space, "line:1", increment(driver), deadline=0.5)
+                return False
+
+            with pytest.raises(MemberUnfit, match=r"start all with .*--members-declared"):
+                await eventually(refused, "the remedy for members that were told different things")
+
+    with LocalGrid(1) as grid:
+        join = (f"127.0.0.1:{grid.ports[0]}",)
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
+        other = MemberProcess(
+            NodeConfig(port=port, join=join, members_declared=2, backups=0, cluster_name=grid.cluster_name)
+        )
+        try:
+            asyncio.run(scenario(grid))
+        finally:
+            other.kill()
 
 
 async def works(driver: HazelcastDriver, space: Space) -> bool:

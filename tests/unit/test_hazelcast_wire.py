@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import struct
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from gridsession._identity import Space
 from gridsession._record import Record
 from gridsession.drivers.hazelcast import _wire
+from gridsession.drivers.hazelcast._call import Call, Overdue, answer
 from gridsession.drivers.hazelcast._peek import peek
 from gridsession.drivers.hazelcast._seam import check_seam, refuse_pickle
 from gridsession.errors import CodecError, Unavailable
@@ -246,3 +248,19 @@ def test_a_client_that_still_reads_pickles_is_refused() -> None:
 
     with pytest.raises(Unavailable, match="pickle"):
         refuse_pickle(Client())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_cancellation_is_not_lost_in_a_call_that_is_overdue_at_the_same_time(cancelled: bool) -> None:
+    async def scenario() -> None:
+        call = Call(bytearray(), 1, None, asyncio.Future(), 0.0)
+        waiting = asyncio.create_task(answer(call))
+        await asyncio.sleep(0)
+        call.overdue = True
+        call.future.cancel()
+        if cancelled:
+            waiting.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else Overdue):
+            await waiting
+
+    asyncio.run(scenario())

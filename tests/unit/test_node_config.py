@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gridsession._limits import Limits
+from gridsession.drivers.hazelcast._link import Settings
 from gridsession.errors import InvalidOption, JavaNotFound
 from gridsession.node.config import NodeConfig, split_addresses
 from gridsession.node.java import OLDEST_JAVA, Java, find_java
@@ -23,7 +24,8 @@ def test_backups_follow_from_the_declared_size(members: int, backups: int) -> No
 
 
 def test_backups_can_be_set() -> None:
-    assert NodeConfig(members_declared=5, backups=6).sync_backups == 6
+    assert NodeConfig(members_declared=5, backups=1).sync_backups == 1
+    assert NodeConfig(members_declared=5, backups=0).sync_backups == 0
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,10 @@ def test_backups_can_be_set() -> None:
         ({"memory": "16m"}, "at least 64m"),
         ({"backups": 7}, "0 to 6"),
         ({"backups": -1}, "0 to 6"),
+        ({"backups": 1}, "at most 0: .* a bare majority"),
+        ({"backups": 2, "members_declared": 3}, "at most 1"),
+        ({"backups": 3, "members_declared": 4}, "at most 2"),
+        ({"bind": "::", "cluster_name": "shop"}, "0.0.0.0 for every interface"),
         ({"bind": "0.0.0.0"}, "refusing to listen"),
         ({"bind": "192.168.1.5"}, "--cluster-name"),
         ({"bind": "db.example"}, "refusing to listen"),
@@ -58,12 +64,17 @@ def test_the_default_name_is_for_loopback_only(bind: str) -> None:
     assert NodeConfig(bind="0.0.0.0", cluster_name="hard-to-guess").bind == "0.0.0.0"
 
 
+def test_the_name_that_keeps_strangers_out_is_not_shown() -> None:
+    assert "hard-to-guess" not in repr(NodeConfig(cluster_name="hard-to-guess"))
+    assert "hard-to-guess" not in repr(Settings(("a:1",), "hard-to-guess"))
+
+
 def test_options_beat_the_environment() -> None:
     environ = {
         "GRIDSESSION_BIND": "10.1.2.3",
         "GRIDSESSION_PORT": "5702",
         "GRIDSESSION_JOIN": "10.1.2.3:5701, 10.1.2.4:5701",
-        "GRIDSESSION_MEMBERS_DECLARED": "3",
+        "GRIDSESSION_MEMBERS_DECLARED": "5",
         "GRIDSESSION_CLUSTER_NAME": "shop",
         "GRIDSESSION_MEMORY": "1g",
         "GRIDSESSION_BACKUPS": "2",
@@ -76,7 +87,7 @@ def test_options_beat_the_environment() -> None:
         bind="10.1.2.3",
         port=5709,
         join=("10.1.2.3:5701", "10.1.2.4:5701"),
-        members_declared=3,
+        members_declared=5,
         cluster_name="shop",
         memory="1g",
         backups=2,
@@ -100,7 +111,7 @@ def test_addresses_are_split_at_commas() -> None:
 
 
 def test_the_configuration_says_what_was_asked_for() -> None:
-    text = three(cluster_name="shop", port=5703, backups=2, limits=Limits(fields=7)).yaml()
+    text = three(cluster_name="shop", port=5703, backups=0, limits=Limits(fields=7)).yaml()
     assert "@" not in text
     for line in (
         'cluster-name: "shop"',
@@ -108,7 +119,7 @@ def test_the_configuration_says_what_was_asked_for() -> None:
         "port: 5703",
         'member-list: ["127.0.0.1:5703", "10.0.0.1:5701"]',
         "minimum-cluster-size: 2",
-        "backup-count: 2",
+        "backup-count: 0",
         'gridsession.members-declared: "3"',
         'gridsession.max-fields: "7"',
         'hazelcast.socket.bind.any: "false"',

@@ -23,10 +23,9 @@ from gridsession.drivers.hazelcast._scan import scan
 from gridsession.drivers.hazelcast._watch import Watches
 from gridsession.errors import InvalidOption, StoreClosed, UsageError
 from gridsession.hooks import Hooks
+from gridsession.node.config import DEFAULT_CLUSTER_NAME
 
 __all__ = ["HazelcastDriver"]
-
-_DEFAULT_CLUSTER = "gridsession"
 
 
 class HazelcastDriver(Driver):
@@ -73,7 +72,7 @@ class HazelcastDriver(Driver):
         deadline = _positive(address, "deadline", 10.0)
         settings = Settings(
             addresses=tuple(_host_and_port(host) for host in hosts.split(",")),
-            cluster_name=cluster or _DEFAULT_CLUSTER,
+            cluster_name=cluster or DEFAULT_CLUSTER_NAME,
             connect_timeout=_positive(address, "connect_timeout", 10.0),
         )
         in_flight = address.option("max_in_flight", int, 128)
@@ -82,7 +81,7 @@ class HazelcastDriver(Driver):
         return cls(settings, hooks, deadline=deadline, max_in_flight=in_flight)
 
     async def open(self) -> None:
-        """Connect and probe every member; on a driver that is open, nothing.
+        """Connect and probe every member; on a driver that is open, nothing. After a failure it may be tried again.
 
         Raises:
             ConnectFailed: no member let us in within the connect timeout.
@@ -93,7 +92,11 @@ class HazelcastDriver(Driver):
                 raise UsageError("the driver was closed, or is being opened; make another one")
             return
         client = self._client = Client(self._settings, self._hooks)
-        await client.open()
+        try:
+            await client.open()
+        except BaseException:
+            self._client = None
+            raise
         self._executor = Executor(client, self._hooks, self._deadline, self._max_in_flight)
         self._watches = Watches(client)
 

@@ -108,9 +108,15 @@ async def answer(call: Call) -> Any:
     try:
         return await call.future
     except asyncio.CancelledError:
-        if call.overdue:
+        if ran_out(call):
             raise Overdue from None
         raise
+
+
+def ran_out(call: Call) -> bool:
+    """Whether a call was cancelled because it is overdue, and not (also) because who waits for it was."""
+    task = asyncio.current_task()
+    return call.overdue and not (task is not None and task.cancelling())
 
 
 async def ask(link: Link, buffer: bytearray, due: float, *, partition: int = -1, connection: Any = None) -> Any:

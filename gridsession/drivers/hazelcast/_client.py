@@ -15,7 +15,7 @@ from gridsession._logs import logger
 from gridsession.drivers.hazelcast._call import Sweep
 from gridsession.drivers.hazelcast._link import Link, Settings
 from gridsession.drivers.hazelcast._listen import Listener
-from gridsession.drivers.hazelcast._probe import Report, address_of, check, probe
+from gridsession.drivers.hazelcast._probe import Report, address_of, check, check_configuration, probe
 from gridsession.drivers.hazelcast._seam import check_seam
 from gridsession.errors import ConnectFailed, MemberUnfit, StoreClosed, Unavailable
 from gridsession.hooks import Hooks, MembersChanged
@@ -77,6 +77,7 @@ class Client:
         self._tending: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._reports: dict[uuid.UUID, Report] = {}
+        self._asked: set[uuid.UUID] = set()
         self._unfit: set[uuid.UUID] = set()
         self._mute: set[uuid.UUID] = set()
         self.listeners: set[Listener] = set()
@@ -129,6 +130,14 @@ class Client:
             self._sweep.stop()
         if self._link is not None:
             await self._link.close()
+
+    def check_configuration(self) -> None:
+        """Make sure that the members were told the same, by what they last said.
+
+        Raises:
+            MemberUnfit: they were not; the message says what to do.
+        """
+        check_configuration(self._reports.values())
 
     def _take(self, link: Link) -> None:
         if self._sweep is not None:
@@ -195,16 +204,24 @@ class Client:
             return  # Told of already; it is asked again with the next turn.
 
     async def _probe_all(self, link: Link, due: float) -> bool:
-        """Ask all members not asked yet; True if one was. What cannot be asked now stands over for the next time."""
+        """Ask all members, if one is new or gone or has not answered; True if they were.
+
+        All at once, since their clocks are compared. What cannot be asked now stands over for the next time.
+        """
         members = {member.uuid: member for member in link.members() if not member.lite_member}
         self._reports = {key: report for key, report in self._reports.items() if key in members}
         self._unfit &= set(members)
         self._mute &= set(members) - set(self._reports)
-        new = [member for key, member in members.items() if key not in self._reports and key not in self._unfit]
+        fit = {key: member for key, member in members.items() if key not in self._unfit}
+        if set(members) == self._asked and set(fit) == set(self._reports):
+            return False
+        self._asked = set(members)
         patience = min(due, asyncio.get_running_loop().time() + _PROBE_PATIENCE)
-        answers = await asyncio.gather(*(probe(link, member, patience) for member in new), return_exceptions=True)
+        probes = (probe(link, member, patience) for member in fit.values())
+        answers = await asyncio.gather(*probes, return_exceptions=True)
         fault: BaseException | None = None
-        for member, answer in zip(new, answers, strict=True):
+        for member, answer in zip(fit.values(), answers, strict=True):
+            self._reports.pop(member.uuid, None)
             if isinstance(answer, Report):
                 self._reports[member.uuid] = answer
                 self.clock.bound(answer.time_low, answer.time_high)
@@ -224,7 +241,7 @@ class Client:
                 f"no member at {addresses} owns data yet: the cluster is still forming, try again", address=addresses
             )
         self.sync_backups = max(report.sync_backups for report in self._reports.values())
-        return bool(new)
+        return True
 
     def _warn_of_mute(self, member: Any, error: ConnectFailed) -> None:
         """Once for each: backups confirm to the client itself, so what it holds copies of cannot be confirmed to us."""

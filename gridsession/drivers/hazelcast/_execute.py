@@ -23,12 +23,13 @@ from gridsession.drivers.hazelcast._call import (
     introduce,
     is_passing,
     lacks_jar,
+    ran_out,
     send,
     server_class,
     was_refused,
 )
 from gridsession.drivers.hazelcast._client import Client
-from gridsession.drivers.hazelcast._probe import unfit
+from gridsession.drivers.hazelcast._probe import without_jar
 from gridsession.errors import DeadlineExceeded, GridSessionError, OutcomeUnknown, StoreClosed, UnderReplicated
 from gridsession.hooks import CommandDone, CommandRetried, Hooks
 
@@ -174,7 +175,7 @@ class _Run:
         try:
             message = await call.future
         except asyncio.CancelledError:
-            if call.overdue:
+            if ran_out(call):
                 raise Overdue from None
             raise
         body = _wire.answer(message)
@@ -244,8 +245,10 @@ class _Run:
         if lacks_jar(error) and link is not None:
             owner = link.connection(link.keys.get(self.session_id).partition)
             where = "unknown" if owner is None else f"{owner.remote_address.host}:{owner.remote_address.port}"
-            raise unfit(where) from None
+            raise without_jar(where) from None
         if was_refused(error) or isinstance(error, _Short) or (self._refused and isinstance(error, Overdue)):
+            # Members refuse also when they were told different things: that has another remedy.
+            self._executor.client.check_configuration()
             raise UnderReplicated(
                 "too few members for a synchronous copy, so nothing was applied: bring back members until a majority of"
                 " the declared ones runs",

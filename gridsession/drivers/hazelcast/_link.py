@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hazelcast.config import Config, ReconnectMode
@@ -39,7 +39,7 @@ class Settings:
     """
 
     addresses: tuple[str, ...]
-    cluster_name: str
+    cluster_name: str = field(repr=False)
     connect_timeout: float = 10.0
     backup_timeout: float = 1.0
 
@@ -217,18 +217,15 @@ class Link:
 
     def failed(self, error: BaseException | None = None) -> ConnectFailed:
         """What to say while no member is connected."""
-        settings = self._settings
-        addresses = ",".join(settings.addresses)
+        addresses = ",".join(self._settings.addresses)
         faults = "; ".join(f"{where}: {fault}" for where, fault in sorted(self._faults.items()))
         if not faults:
             faults = f"{addresses}: no answer" if error is None else f"{addresses}: {type(error).__name__}"
         if any("cluster name" in fault for fault in self._faults.values()):
-            remedy = f"check the cluster name, the URL says {settings.cluster_name!r}"
+            remedy = "check the cluster name of the URL"
         else:
             remedy = "check that members run (`gridsession node`) and that the URL names their client addresses"
-        return ConnectFailed(
-            f"no member of cluster {settings.cluster_name!r} can be reached: {faults}; {remedy}", address=addresses
-        )
+        return ConnectFailed(f"no member of the cluster can be reached: {faults}; {remedy}", address=addresses)
 
     # --- what the client tells ----------------------------------------------------------------------------------
 

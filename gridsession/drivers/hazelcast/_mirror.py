@@ -18,7 +18,7 @@ from gridsession.drivers.hazelcast._client import Client
 from gridsession.drivers.hazelcast._listen import Listener
 from gridsession.drivers.hazelcast._peek import peek
 from gridsession.drivers.hazelcast._scan import patiently, records
-from gridsession.errors import CodecError, DeadlineExceeded, GridSessionError, StoreClosed
+from gridsession.errors import CodecError, DeadlineExceeded, StoreClosed
 
 _REFRESH: Final = 30.0
 
@@ -138,7 +138,7 @@ class GlobalsMirror(Mirror):
                 await self._refresh()
             except StoreClosed:
                 return
-            except GridSessionError as error:
+            except Exception as error:  # noqa: BLE001 - without refreshing the mirror would grow stale unnoticed
                 _log.warning("globals.refresh_failed", error=type(error).__name__)
                 self._stale.set()
                 await asyncio.sleep(1.0)
@@ -149,14 +149,14 @@ class GlobalsMirror(Mirror):
             await introduce(self._client.link, _wire.records_map(self._space), due)
 
     async def _refresh(self) -> None:
+        before = dict(self._ages)
         found = await records(self._client, self._space, self._patience)
         for name, record in found.items():
             try:
                 self.offer(name, record)
             except CodecError as error:
                 _log.warning("globals.foreign_entry", problem=str(error), name=hashed(name))
-        # A name whose record is gone for good and was not alive when last heard of need not be kept.
-        now = self._client.clock.now()
-        for name in [name for name in self._held if name not in found]:
-            if not peek(self._held[name]).exists(now):
+        # A record that is gone was deleted or expired, which we may have missed; news during the scan is no part of it.
+        for name, age in before.items():
+            if name not in found and self._ages.get(name) == age:
                 del self._held[name], self._ages[name]

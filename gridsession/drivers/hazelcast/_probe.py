@@ -95,7 +95,7 @@ async def probe(link: Link, member: Any, due: float) -> Report | None:
             raise MemberUnfit(f"the member {where} answers a probe with other things: {error}", address=where) from None
         except Exception as error:  # noqa: BLE001 - each kind is judged here
             if lacks_jar(error):
-                raise _without_jar(where) from None
+                raise without_jar(where) from None
             if not is_passing(error):
                 raise MemberUnfit(
                     f"the member {where} cannot run gridsession's probe ({server_class(error)}): put the"
@@ -168,14 +168,13 @@ def _monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def check(reports: Iterable[Report]) -> None:
-    """Make sure that members fit one another, and warn of a jar built from other sources than ours.
+def check_configuration(reports: Iterable[Report]) -> None:
+    """Make sure that members were told the same.
 
     Raises:
-        MemberUnfit: declared sizes, backups or clocks differ, or there are more members than declared.
+        MemberUnfit: declared sizes or backups differ, or there are more members than declared.
     """
     known = list(reports)
-    ours = own_sources()
     for report in known:
         first = known[0]
         where = report.address
@@ -192,6 +191,22 @@ def check(reports: Iterable[Report]) -> None:
                 " start all with --members-declared as many as there are",
                 address=where,
             )
+
+
+def check(reports: Iterable[Report]) -> None:
+    """Make sure that members fit one another, and warn of a jar built from other sources than ours.
+
+    Args:
+        reports: got at about the same time, for clocks are compared.
+
+    Raises:
+        MemberUnfit: declared sizes, backups or clocks differ, or there are more members than declared.
+    """
+    known = list(reports)
+    check_configuration(known)
+    ours = own_sources()
+    for report in known:
+        where = report.address
         for other in known:
             skew = report.clock_low - other.clock_high
             if skew > MAX_SKEW:
@@ -205,14 +220,10 @@ def check(reports: Iterable[Report]) -> None:
             _log.warning("member.other_jar", address=where, version=report.version, **digests)
 
 
-def _without_jar(where: str) -> MemberUnfit:
+def without_jar(where: str) -> MemberUnfit:
+    """What to say of a member that does not know our processors."""
     return MemberUnfit(
         f"the member {where} does not have gridsession's jar: put gridsession-member.jar on its classpath (`gridsession"
         " node` does), on all members before clients connect",
         address=where,
     )
-
-
-def unfit(where: str) -> MemberUnfit:
-    """What to say of a member that turned out to lack our jar when it was given a command."""
-    return _without_jar(where)

@@ -23,6 +23,19 @@ from gridsession.errors import Unavailable
 _PICKLE_TYPE: Final = -120
 _REMEDY: Final = "install hazelcast-python-client >=5.7,<5.8"
 
+_ATTRIBUTES: Final = (
+    "_connection_manager._connect_all_members_task",
+    "_connection_manager._heartbeat_manager._heartbeat_task",
+    "_connection_manager.active_connections",
+    "_internal_partition_service.get_partition_owner",
+    "_internal_partition_service.partition_count",
+    "_invocation_service._clean_resources_task",
+    "_invocation_service._next_correlation_id.get_and_increment",
+    "_invocation_service._pending",
+    "_invocation_service._shutdown",
+    "_listener_service._registration_lock",
+)
+
 data: Final[Callable[[bytes], Any]] = Data
 """Bytes that are a `Data` already, for codecs of the client."""
 
@@ -31,11 +44,21 @@ def new_client(config: Config) -> Any:
     """A client, not started, that neither reads nor writes pickles.
 
     Raises:
-        Unavailable: pickle could not be taken out of it.
+        Unavailable: pickle could not be taken out of it, or it lacks a private attribute that we use.
     """
     client = HazelcastClient(config)
+    _check_attributes(client)
     refuse_pickle(client)
     return client
+
+
+def _check_attributes(client: Any) -> None:
+    for path in _ATTRIBUTES:
+        found = client
+        for name in path.split("."):
+            if not hasattr(found, name):
+                raise Unavailable(f"the Hazelcast client has no {path}: {_REMEDY}")
+            found = getattr(found, name)
 
 
 class _Refuse(StreamSerializer):
@@ -79,7 +102,9 @@ def refuse_pickle(client: Any) -> None:
 
 
 def check_seam() -> None:
-    """Make sure that the installed client has the private names that `_link.py`, `_call.py` and `_listen.py` use.
+    """Make sure that the installed client has the private functions that `_link.py`, `_call.py` and `_listen.py` use.
+
+    The attributes they use are looked at in each client that `new_client` makes; those of a connection cannot be.
 
     Raises:
         Unavailable: it has not; the message names the versions that do.
@@ -90,8 +115,20 @@ def check_seam() -> None:
         (ConnectionManager._on_auth, ("self", "response", "connection")),
         (ConnectionManager._get_or_connect_to_address, ("self", "address")),
         (ConnectionManager._get_or_connect_to_member, ("self", "member")),
+        (ConnectionManager._translate, ("self", "address")),
+        (ConnectionManager._translate_member_address, ("self", "member")),
         (InvocationService._complete, ("self", "invocation", "client_message")),
         (InvocationService._notify_error, ("self", "invocation", "error")),
+        (
+            ListenerService.register_listener,
+            (
+                "self",
+                "registration_request",
+                "decode_register_response",
+                "encode_deregister_request",
+                "handler",
+            ),
+        ),
         (ListenerService.deregister_listener, ("self", "user_registration_id")),
         (Connection.send_message, ("self", "message")),
     )

@@ -10,6 +10,7 @@ type, payload` (big-endian).
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -101,21 +102,22 @@ class Keys:
 
     __slots__ = ("_count", "_kept", "_size")
 
-    def __init__(self, partition_count: int, size: int = 4096) -> None:
+    def __init__(self, partition_count: int, size: int = 16_384) -> None:
         self._count = partition_count
         self._size = size
-        self._kept: dict[str, Key] = {}
+        self._kept: OrderedDict[str, Key] = OrderedDict()
 
     def get(self, text: str) -> Key:
         """The key of an id."""
-        key = self._kept.pop(text, None)
-        if key is None:
-            data = key_data(text)
-            frame = _FRAME.pack(_FRAME.size + len(data), _FINAL) + data
-            key = Key(frame, partition_of(data, self._count), data[12:])
-            if len(self._kept) >= self._size:
-                del self._kept[next(iter(self._kept))]
-        self._kept[text] = key
+        key = self._kept.get(text)
+        if key is not None:
+            self._kept.move_to_end(text)
+            return key
+        data = key_data(text)
+        frame = _FRAME.pack(_FRAME.size + len(data), _FINAL) + data
+        key = self._kept[text] = Key(frame, partition_of(data, self._count), data[12:])
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
         return key
 
 

@@ -5,8 +5,8 @@ import com.hazelcast.nio.serialization.DataSerializableFactory;
 import com.hazelcast.nio.serialization.IdentifiedDataSerializable;
 
 /**
- * Makes our classes known to any member that has this jar, without configuration; the one use of an internal package.
- * Where that ever breaks, name this class as {@code data-serializable-factories: [{factory-id: 18259}]} instead.
+ * Makes our classes known to any member that has this jar, without configuration, through an interface of an internal
+ * package. Where that ever breaks, name this class as {@code data-serializable-factories: [{factory-id: 18259}]} instead.
  */
 public final class GridDataSerializerHook implements DataSerializerHook, DataSerializableFactory {
     /** Factory of everything a gridsession client or member sends. */

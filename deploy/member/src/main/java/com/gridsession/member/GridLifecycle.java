@@ -44,8 +44,9 @@ public final class GridLifecycle implements LifecycleListener, HazelcastInstance
         GridMember.of(instance);
         long skew = instance.getCluster().getClusterTime() - System.currentTimeMillis();
         if (Math.abs(skew) > MOST_SKEW) {
-            LOG.log(Level.SEVERE, "refusing to serve: this machine''s clock differs from the cluster''s by {0} ms, at "
-                    + "most {1} ms are allowed. Set the clock (NTP) and start again.", new Object[] {-skew, MOST_SKEW});
+            LOG.log(Level.SEVERE, "refusing to serve: this machine''s clock and the cluster''s differ by {0} ms, at "
+                    + "most {1} ms are allowed. Either may be wrong: check both (NTP) and start again.",
+                    new Object[] {-skew, MOST_SKEW});
             Thread leaving = new Thread(instance::shutdown, "gridsession-refuse");
             leaving.start();
             return;

@@ -13,6 +13,8 @@ final class Majority {
 
     private final int declared;
     private final LongSupplier nanoTime;
+    private int seen;
+    private int ownSide;
     private boolean merging;
     private boolean holds;
     private boolean inherited;
@@ -29,21 +31,37 @@ final class Majority {
         boolean majority = isMajority(members);
         if (majority && !holds) {
             since = nanoTime.getAsLong();
-            // who joins a side that is a majority without it takes over what that side knows of itself
-            inherited = merging && isMajority(members - 1);
+            // who joins a side that is a majority without the joiners takes over what that side knows of itself
+            inherited = merging && isMajority(members - ownSide);
         }
         holds = majority;
+        seen = members;
     }
 
     /** The member leaves its side to join the rest of a split cluster ({@code true}), or is done with it. */
     synchronized void merging(boolean begins) {
         merging = begins;
-        holds = holds && !begins;
+        if (begins) {
+            ownSide = seen;
+            holds = false;
+        }
     }
 
-    /** Whether the side surely kept its majority through the split that is being merged. */
+    /** Whether the side kept its majority through the split that is being merged, by all that this member can tell. */
     synchronized boolean kept() {
-        return declared > 1 && holds && (inherited || nanoTime.getAsLong() - since > MERGE_TIME);
+        return declared > 1 && holds && (inherited || isOld());
+    }
+
+    /**
+     * Whether this member was itself with the side that kept its majority. One that joined it cannot tell from its
+     * members which of them joined at the same time, so what only it holds must not be dropped on its word.
+     */
+    synchronized boolean witnessed() {
+        return declared > 1 && holds && isOld();
+    }
+
+    private boolean isOld() {
+        return nanoTime.getAsLong() - since > MERGE_TIME;
     }
 
     private boolean isMajority(int members) {

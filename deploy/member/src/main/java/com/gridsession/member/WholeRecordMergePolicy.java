@@ -11,9 +11,9 @@ import com.hazelcast.spi.merge.MergingValue;
 import com.hazelcast.spi.merge.SplitBrainMergePolicy;
 
 /**
- * Merges the sides of a split without ever mixing them: a side that kept its majority stands, record or nothing; where
- * none is known to have done so, the higher (epoch, revision) wins whole, with its ring, lease and expiry. Nothing
- * acknowledged is on the losing side: acknowledgements needed the majority and a copy.
+ * Merges the sides of a split without ever mixing them: a side that kept its majority stands, record or, where a member
+ * of that side judges, nothing; where none is known to have done so, the higher (epoch, revision) wins whole, with its
+ * ring, lease and expiry. Nothing acknowledged is on the losing side: acknowledgements needed the majority and a copy.
  */
 public final class WholeRecordMergePolicy
         implements SplitBrainMergePolicy<Object, MergingValue<Object>, Object>, IdentifiedDataSerializable,
@@ -23,12 +23,11 @@ public final class WholeRecordMergePolicy
     @Override
     public Object merge(MergingValue<Object> merging, MergingValue<Object> existing) {
         GridMember member = GridMember.of(instance);
-        boolean stands = member.majority().kept();
         if (existing == null) {
-            // nothing stands too, unless a minority may have been left with all the copies there were
-            return stands && !member.minorityMayHoldAll() ? null : merging.getRawValue();
+            // nothing stands too, unless those who join may have been left with all the copies there were
+            return member.majority().witnessed() && !member.minorityMayHoldAll() ? null : merging.getRawValue();
         }
-        if (stands || !isHigher(merging, existing)) {
+        if (member.majority().kept() || !isHigher(merging, existing)) {
             keepExpiry(merging, existing);
             return existing.getRawValue();
         }

@@ -19,6 +19,7 @@ class MajorityTest {
         pass(Majority.MERGE_TIME + 1);
         majority.see(2);
         assertTrue(majority.kept());
+        assertTrue(majority.witnessed());
         majority.see(3);
         assertTrue(majority.kept(), "also when the others are members again");
     }
@@ -60,6 +61,32 @@ class MajorityTest {
         majority.see(2);
         majority.merging(false);
         assertFalse(majority.kept());
+    }
+
+    @Test
+    void isNotTakenOverFromAnEqualHalf() {
+        Majority half = new Majority(4, () -> now);
+        half.see(4);
+        pass(Majority.MERGE_TIME + 1);
+        half.see(2);
+        half.merging(true);
+        half.see(1);
+        half.see(4);
+        half.merging(false);
+        assertFalse(half.kept(), "two of the four came with it");
+    }
+
+    @Test
+    void isNotWitnessedByOneOfThreeThatMeet() {
+        majority.see(3);
+        pass(Majority.MERGE_TIME + 1);
+        majority.see(1);
+        majority.merging(true);
+        majority.see(3);
+        majority.merging(false);
+        assertFalse(majority.witnessed(), "the two others may have been apart just as well");
+        pass(Majority.MERGE_TIME + 1);
+        assertTrue(majority.witnessed());
     }
 
     @Test
