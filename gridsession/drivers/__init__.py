@@ -202,7 +202,9 @@ class Address(NamedTuple):
         for name in self.options:
             if name not in known:
                 names = ", ".join(sorted(known)) or "none"
-                raise InvalidOption(f"unknown option {name!r} for {self.scheme}://; known: {names}, ttl, namespace")
+                raise InvalidOption(
+                    f"unknown option {name!r} for {self.scheme}://; known: {names}, deadline, namespace, ttl"
+                )
 
 
 def parse_url(url: str) -> Address:
