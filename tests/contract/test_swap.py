@@ -1,0 +1,185 @@
+"""The loop of the compare-and-swap drivers, on a place that loses answers, applies late and is not cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any, ClassVar
+
+import pytest
+
+from gridsession import Policy, SessionStore
+from gridsession.drivers import Address, Promise, Reach, Space
+from gridsession.drivers._clock import host_clock
+from gridsession.drivers._swap import Found, Held, SwapDriver, Unanswered, Unsent
+from gridsession.errors import ConnectFailed, DeadlineExceeded, InvalidOption, OutcomeUnknown, StoreClosed
+from gridsession.hooks import CommandDone, CommandRetried, Event, Hooks
+
+ID = "line:U1"
+
+
+class Unreliable(SwapDriver):
+    """Records in a dict behind a network that misbehaves as its `fault` says."""
+
+    promise: ClassVar[Promise] = Promise(Reach.PROCESS, (), None, own_clock=False, pushes=False)
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.records: dict[str, tuple[int, bytes]] = {}
+        self.fault = "none"
+        self.chance = random.Random(5)
+        self.tries = 0
+
+    @classmethod
+    def from_address(cls, address: Address, hooks: Hooks) -> Unreliable:
+        return cls(hooks=hooks)
+
+    def now(self) -> int:
+        return host_clock()
+
+    def where(self, space: Space, session_id: str) -> str:
+        return session_id
+
+    async def read(self, space: Space, session_id: str) -> Held:
+        await asyncio.sleep(0)
+        self.tries += 1
+        if self.fault == "deaf":
+            raise Unsent("nobody listens")
+        if self.fault == "swallows cancellation":
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                self.fault = "deaf"
+                raise Unsent("nobody listens") from None
+        version, data = self.records.get(session_id, (0, None))
+        return Held(data, version, self.now())
+
+    async def swap(
+        self, space: Space, session_id: str, held: Held, data: bytes | None, *, keep_until: int | None, before: int
+    ) -> bool:
+        await asyncio.sleep(0)
+        fault = (
+            self.chance.choice(("none", "unsent", "lost", "lost after", "late")) if self.fault == "any" else self.fault
+        )
+        if fault == "unsent":
+            raise Unsent("refused")
+        if fault == "lost":
+            raise Unanswered("lost on its way")
+        if fault == "late":
+            asyncio.get_running_loop().call_later(0.002, self._apply, session_id, held.version, data, before)
+            raise Unanswered("still on its way")
+        if fault == "another first":
+            return False
+        done = self._apply(session_id, held.version, data, before)
+        if fault == "lost after":
+            raise Unanswered("the answer was lost")
+        return done
+
+    async def page(self, space: Space, prefix: str, cursor: str | None, limit: int) -> Found:
+        return Found([(name, data) for name, (_, data) in self.records.items()], None, self.now())
+
+    def _apply(self, session_id: str, version: int, data: bytes | None, before: int) -> bool:
+        if self.records.get(session_id, (0, None))[0] != version or (before and self.now() >= before):
+            return False
+        assert data is not None
+        self.records[session_id] = version + 1, data
+        return True
+
+
+async def test_whatever_is_lost_each_change_is_applied_once() -> None:
+    driver = Unreliable()
+    async with SessionStore.open(driver=driver, policy=Policy(deadline=30)) as store:
+        await store.session(ID).set("n", 0)
+        driver.fault = "any"
+
+        async def count(number: int) -> list[int]:
+            # Some under a lease, the others in a queue: both ways of meeting.
+            if number % 3:
+                return [await store.session(ID).increment("n") for _ in range(10)]
+            for _ in range(10):
+                async with store.turn(ID, wait=30) as turn:
+                    turn.props["turns"] = turn.props.get("turns", 0) + 1
+            return []
+
+        told = await asyncio.gather(*(count(number) for number in range(9)))
+        driver.fault = "none"
+        assert sorted(number for numbers in told for number in numbers) == list(range(1, 61))
+        assert await store.session(ID).get("n") == 60
+        assert await store.session(ID).props.get("turns") == 30
+    await driver.aclose()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("unsent", ConnectFailed),
+        ("deaf", ConnectFailed),
+        ("swallows cancellation", ConnectFailed),
+        ("lost", OutcomeUnknown),
+        ("another first", DeadlineExceeded),
+    ],
+)
+async def test_a_call_ends_by_its_deadline_in_the_error_that_is_true(fault: str, error: type[Exception]) -> None:
+    driver = Unreliable()
+    async with SessionStore.open(driver=driver, policy=Policy(deadline=0.2)) as store:
+        driver.fault = fault
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with pytest.raises(error) as told:
+            await store.session(ID).set("a", 1)
+        assert loop.time() - started < 1
+        if isinstance(told.value, OutcomeUnknown):
+            assert len(told.value.op_id) == 16
+            assert any(told.value.op_id)
+        driver.fault = "none"
+        await store.session(ID).set("a", 2)
+        assert await store.session(ID).get("a") == 2
+    await driver.aclose()
+
+
+async def test_hooks_hear_of_retries_and_ends() -> None:
+    events: list[Event] = []
+    driver = Unreliable(hooks=Hooks([events.append]))
+    async with SessionStore.open(driver=driver) as store:
+        driver.fault = "lost after"
+        await store.session(ID).set("a", 1)
+    retried, done = events
+    assert isinstance(retried, CommandRetried)
+    assert (retried.command, retried.attempt, retried.reason) == ("Commit", 1, "the answer was lost")
+    assert isinstance(done, CommandDone)
+    assert (done.status, done.attempts, done.duplicate) == ("ok", 2, True)
+    await driver.aclose()
+
+
+async def test_a_cancelled_writer_lets_the_next_one_in() -> None:
+    driver = Unreliable()
+    async with SessionStore.open(driver=driver) as store:
+        driver.fault = "unsent"
+        writers = [asyncio.create_task(store.session(ID).set("a", number)) for number in range(3)]
+        await asyncio.sleep(0.01)
+        writers[0].cancel()
+        writers[1].cancel()
+        driver.fault = "none"
+        await writers[2]
+        assert await store.session(ID).get("a") == 2
+        assert not driver._lines._waiting
+    await driver.aclose()
+
+
+async def test_a_closed_driver_says_so() -> None:
+    driver = Unreliable()
+    with pytest.raises(StoreClosed):
+        await driver.scan(Space("a"))
+    await driver.open()
+    await driver.open()
+    await driver.aclose()
+    await driver.aclose()
+    with pytest.raises(StoreClosed):
+        async for _ in driver.watch(Space("a")):
+            pass
+
+
+@pytest.mark.parametrize("settings", [{"deadline": 0}, {"deadline": float("nan")}, {"poll": -1}])
+def test_times_that_are_none_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(InvalidOption):
+        Unreliable(**settings)
