@@ -52,8 +52,8 @@ class Settings:
         config.redo_operation = False
         config.fail_on_indeterminate_operation_state = True
         config.operation_backup_timeout = self.backup_timeout
-        config.heartbeat_interval = 2.0
-        config.heartbeat_timeout = 10.0
+        config.heartbeat_interval = 1.0
+        config.heartbeat_timeout = 5.0
         config.connection_timeout = _START_STEP
         config.retry_initial_backoff = 0.1
         config.retry_max_backoff = 1.0
