@@ -123,5 +123,5 @@ def test_rule_6_the_client_is_told_to_fail_fast_and_never_to_repeat_by_itself() 
     assert config.fail_on_indeterminate_operation_state is True
     assert config.reconnect_mode == ReconnectMode.ASYNC
     assert config.operation_backup_timeout == 1.0
-    assert (config.heartbeat_interval, config.heartbeat_timeout) == (2.0, 10.0)
+    assert (config.heartbeat_interval, config.heartbeat_timeout) == (1.0, 5.0)
     assert config.statistics_enabled is False
