@@ -124,6 +124,28 @@ def test_among_published_globals_it_is_passed_over(grid: LocalGrid, bomb: Bomb) 
     asyncio.run(scenario())
 
 
+def test_one_namespaces_foreign_values_do_not_keep_others_from_being_pushed(grid: LocalGrid, bomb: Bomb) -> None:
+    async def scenario() -> None:
+        poisoned = a_space("globals")
+        async with opened(grid.url) as driver, stranger(grid) as other:
+            await driver.execute(poisoned, "mood", increment(driver))
+            theirs = await other.get_replicated_map(_wire.published_map(poisoned))
+            await theirs.put("planted", pickled(bomb))
+            for _ in range(3):
+                space = a_space("globals")
+                mirror = await driver.mirror(space)
+                assert mirror is not None
+                await driver.execute(space, "mood", increment(driver))
+                loop = asyncio.get_running_loop()
+                ends = loop.time() + 10
+                while mirror.get("mood") is None:
+                    assert loop.time() < ends, "the global was not pushed within 10 s"
+                    await asyncio.sleep(0.02)
+                await mirror.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_in_a_reply_it_is_refused(grid: LocalGrid, bomb: Bomb, monkeypatch: pytest.MonkeyPatch) -> None:
     """A member that answers with a pickle: the very bytes of a real reply, its type and content replaced."""
 

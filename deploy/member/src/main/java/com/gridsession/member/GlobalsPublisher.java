@@ -123,10 +123,18 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
     private void sweep() {
         for (DistributedObject object : instance.getDistributedObjects()) {
             if (object instanceof IMap<?, ?> && object.getName().startsWith(Namespace.RECORDS)) {
-                String namespace = object.getName().substring(Namespace.RECORDS.length());
-                listen(namespace);
-                new Namespace(instance, namespace).publishAll();
+                publishAll(object.getName().substring(Namespace.RECORDS.length()));
             }
+        }
+    }
+
+    /** What cannot be published in one namespace, such as a stranger's value, must not keep the others from it. */
+    private void publishAll(String namespace) {
+        try {
+            listen(namespace);
+            new Namespace(instance, namespace).publishAll();
+        } catch (RuntimeException failed) {
+            LOG.log(Level.FINE, "publishing the globals of one namespace failed: {0}", failed.getClass().getName());
         }
     }
 
