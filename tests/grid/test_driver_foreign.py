@@ -130,7 +130,7 @@ def test_one_namespaces_foreign_values_do_not_keep_others_from_being_pushed(grid
         async with opened(grid.url) as driver, stranger(grid) as other:
             await driver.execute(poisoned, "mood", increment(driver))
             theirs = await other.get_replicated_map(_wire.published_map(poisoned))
-            await theirs.put("planted", pickled(bomb))
+            await theirs.put(pickled(bomb), pickled(bomb))
             for _ in range(3):
                 space = a_space("globals")
                 mirror = await driver.mirror(space)
