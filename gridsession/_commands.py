@@ -481,3 +481,14 @@ class Install:
 
 
 Command = Load | Commit | Renew | Release | Delete | Install
+
+
+def op_id_of(command: Command) -> bytes:
+    """What tells this change from others, 16 bytes: its op id, or of a lease its request id or token."""
+    if isinstance(command, (Commit, Delete, Install)):
+        return command.op_id
+    if isinstance(command, Renew):
+        return command.token.to_bytes(16, "big")
+    if isinstance(command, Release):
+        return command.request_id
+    return command.acquire.request_id if command.acquire is not None else bytes(16)

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gridsession._commands import Command, Commit, Delete, Install, Load, Release, Renew
+from gridsession._commands import Command, Commit, Delete, Install, Load, op_id_of
 from gridsession._identity import Space
 from gridsession._logs import hashed, logger
 from gridsession._record import Record
@@ -130,7 +130,7 @@ class Run:
         return OutcomeUnknown(
             f"no definite answer after {self.attempts} attempt(s) ({reason}): the change was applied once or not at"
             " all; read the session, or repeat the same operation under its op id",
-            op_id=_op_id(self.command),
+            op_id=op_id_of(self.command),
             session_id=self.session_id,
         )
 
@@ -215,14 +215,3 @@ def unreached(fault: Exception | None, session_id: str | None) -> Unavailable:
             session_id=session_id,
         )
     return ConnectFailed(f"no answer by the deadline, nothing was applied: {fault}", session_id=session_id)
-
-
-def _op_id(command: Command) -> bytes:
-    """What tells this change from others: its op id, or of a lease its request id or token."""
-    if isinstance(command, (Commit, Delete, Install)):
-        return command.op_id
-    if isinstance(command, Renew):
-        return command.token.to_bytes(16, "big")
-    if isinstance(command, Release):
-        return command.request_id
-    return command.acquire.request_id if command.acquire is not None else bytes(16)

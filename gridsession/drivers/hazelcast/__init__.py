@@ -1,4 +1,4 @@
-"""The Hazelcast driver: commands run in the members, as entry processors; DESIGN.md section 5 has its rules."""
+"""The Hazelcast driver: commands run in the members, as entry processors."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class HazelcastDriver(Driver):
     of the network is noticed, unless it asks to be confirmed. Backups confirm to the client itself, so a process must
     be able to reach every member at the address that members know it by.
 
-    Options of the URL: `deadline` seconds a call may take (10); `max_in_flight` commands under way at once (128);
-    `connect_timeout` seconds to connect (10).
+    Options of the URL: `deadline` seconds a call may take (10; a store's policy decides for its commands);
+    `max_in_flight` commands under way at once (128); `connect_timeout` seconds to connect (10).
     """
 
     promise: ClassVar[Promise] = Promise(
