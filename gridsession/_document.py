@@ -2,12 +2,14 @@
 
 ::
 
-    {"id": "line:U1", "state": {"step": "address", "price": {"$decimal": "10.50"}}, "props": {},
+    {"id": "line:U1", "platform": "line", "lastActivity": 1700000000000,
+     "state": {"step": "address", "price": {"$decimal": "10.50"}}, "props": {},
      "_gridsession": {"format": 1, "space": "sessions/default", "epoch": 1700000000000, "revision": 3, ...}}
 
 A field is its plain value where JSON can say it and reading it back gives the very bytes of the record; else an object
 of one key that begins with `$` and names the type; else `{"$raw": ...}`, the bytes themselves in base64. What is ours
-alone (times, lease, queue, ring, the bag `meta`) is under the one reserved name.
+alone (times, lease, queue, ring, the bag `meta`) is under the one reserved name. `platform` and `lastActivity` (when
+the ttl last began, ms since 1970) are for other readers; they are not read back.
 """
 
 from __future__ import annotations
@@ -62,7 +64,10 @@ def to_document(record: Record, space: Space) -> dict[str, Any]:
     if record.bags[META]:
         header["meta"] = {name: _base64(raw) for name, raw in record.bags[META].items()}
     bags = {name: _plain_fields(record.bags[bag]) for bag, name in ((STATE, "state"), (PROPS, "props"))}
-    return {"id": record.id, **bags, HEADER: header}
+    document: dict[str, Any] = {"id": record.id, **bags, HEADER: header}
+    if space.kind == "sessions":
+        document |= {"platform": record.id.partition(":")[0], "lastActivity": record.touched}
+    return document
 
 
 def from_document(document: object) -> Record:

@@ -191,7 +191,7 @@ class Bag:
             raise TooLarge(
                 f"one command takes at most {operations.MOST} operations or retained names", session_id=self._id
             )
-        mode, duration = _ttl(ttl)
+        mode, duration = ttl_mode(ttl)
         command = Commit(
             new_id(),
             link.not_after(),
@@ -277,6 +277,7 @@ class Session(Bag):
         self,
         *made: Operation,
         clear: bool | Iterable[str] = False,
+        clear_props: bool | Iterable[str] = False,
         if_absent: bool = False,
         if_revision: Revision | None = None,
         ttl: Ttl = RESTART,
@@ -286,6 +287,7 @@ class Session(Bag):
         Args:
             made: operations of `gridsession.operations`.
             clear: True empties the state first; names empty it except those.
+            clear_props: the same for the props.
             if_absent: only if there is no session.
             if_revision: only if it still stands at the revision of an earlier snapshot.
             ttl: RESTART, KEEP, a new duration, or None = never expires. Operations that all find nothing to do
@@ -300,8 +302,11 @@ class Session(Bag):
         guards: tuple[Guard, ...] = (Absent(),) if if_absent else ()
         if if_revision is not None:
             guards = (*guards, AtRevision(*if_revision))
-        retain = () if isinstance(clear, bool) else _retained(STATE, clear)
-        mask = 0 if clear is False else 1 << STATE
+        mask, retain = 0, tuple[tuple[int, str], ...]()
+        for bag, wish in ((STATE, clear), (PROPS, clear_props)):
+            if wish is not False:
+                mask |= 1 << bag
+                retain += () if wish is True else _retained(bag, wish)
         reply = await self._commit(made, guards=guards, clear=mask, retain=retain, ttl=ttl, want=Want.RECORD)
         return Snapshot(reply, tuple(value_of(operation, reply, index) for index, operation in enumerate(made)))
 
@@ -316,7 +321,12 @@ def _retained(bag: int, names: Iterable[str]) -> tuple[tuple[int, str], ...]:
     return tuple((bag, operations.field_name(name)) for name in names)
 
 
-def _ttl(ttl: Ttl) -> tuple[TtlMode, int]:
+def ttl_mode(ttl: Ttl) -> tuple[TtlMode, int]:
+    """A choice of ttl as a commit carries it.
+
+    Raises:
+        InvalidOption: a duration that is none.
+    """
     if isinstance(ttl, _TtlChoice):
         return ttl.mode, 0
     return TtlMode.SET, NEVER if ttl is None else milliseconds(ttl, "ttl")

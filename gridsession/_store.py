@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from gridsession._globals import Globals
 from gridsession._identity import SessionId, Space, check_namespace
 from gridsession._link import Link
-from gridsession._session import Session
+from gridsession._session import RESTART, Session, Ttl
 from gridsession._snapshot import Revision
 from gridsession._turn import Turn
 from gridsession.drivers import Address, Driver, driver_class, parse_url
@@ -188,6 +188,7 @@ class SessionStore:
         lease: Duration | None = None,
         wait: Duration | None = None,
         message: object | None = None,
+        ttl: Ttl = RESTART,
     ) -> Turn:
         """One exchange with a session, for `async with`: read whole, change as plain dicts, commit once or not at all.
 
@@ -198,6 +199,7 @@ class SessionStore:
             wait: how long to wait for the session.
             message: the platform's id of the message this turn is for; it is remembered in the same commit, and
                 `turn.repeated` tells whether it was handled before.
+            ttl: what its commits do with the session's life: RESTART, KEEP, a new duration, or None = never expires.
 
         Raises:
             Leased: on entering, when the wait ran out.
@@ -210,6 +212,7 @@ class SessionStore:
             lease=self.policy.lease if lease is None else lease,
             wait=self.policy.wait if wait is None else wait,
             message=message,
+            ttl=ttl,
         )
 
     async def run(

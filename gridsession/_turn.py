@@ -22,7 +22,6 @@ from gridsession._commands import (
     Remove,
     Renew,
     Set,
-    TtlMode,
     Unchanged,
     Want,
     digest,
@@ -31,7 +30,7 @@ from gridsession._link import Link, new_id, refuse
 from gridsession._logs import hashed, logger
 from gridsession._record import PROPS, STATE, Fields, decode_field
 from gridsession._reply import Grant, Reply, Status
-from gridsession._session import Session
+from gridsession._session import Session, Ttl, ttl_mode
 from gridsession._snapshot import Revision
 from gridsession._waiting import PATIENCE_MS, Wait
 from gridsession.errors import GridSessionError, Leased, LeaseLost, UsageError
@@ -67,6 +66,7 @@ class Turn:
         lease: Duration,
         wait: Duration,
         message: object | None,
+        ttl: Ttl,
     ) -> None:
         self.state: dict[str, Any] = {}
         self.props: dict[str, Any] = {}
@@ -77,6 +77,7 @@ class Turn:
         self._lease = lease_milliseconds(lease)
         self._wait = milliseconds(wait, "wait", zero=True) / 1000
         self._message = None if message is None else NotRemembered(_MESSAGES, remembered_value(message))
+        self._ttl = ttl_mode(ttl)
         self._request_id = new_id()
         self._token = 0
         self._epoch = 0
@@ -84,6 +85,7 @@ class Turn:
         self._read: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
         self._renewal: asyncio.Task[None] | None = None
         self._lost = False
+        self._existed = False
         self._entered = False
         self._open = False
 
@@ -96,6 +98,11 @@ class Turn:
     def revision(self) -> Revision:
         """The revision this turn read, or made by its last commit."""
         return self._revision
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a session, as far as this turn knows: since it read, committed or deleted it."""
+        return self._existed
 
     @property
     def session(self) -> Session:
@@ -150,6 +157,24 @@ class Turn:
         await self._commit(release=False)
         return self._revision
 
+    async def delete(self) -> bool:
+        """Delete the session now, and with it what this turn has not committed; whether there was one.
+
+        `state` and `props` are empty then; what is put into them makes a new session.
+
+        Raises:
+            Conflict: not held alone, and changed by another since this turn read it or last committed.
+            LeaseLost: the lease ended; the session stays.
+            UsageError: outside of the turn's block.
+        """
+        self._check_open()
+        deleted = await self.session.delete(None if self._exclusive else self._revision)
+        self.state, self.props = {}, {}
+        self._read = ({}, {})
+        self._epoch = 0
+        self._existed = False
+        return deleted
+
     def _check_open(self) -> None:
         # After the block there is no token to fence by: what came then would not be held off from another's turn.
         if not self._open:
@@ -160,6 +185,7 @@ class Turn:
         self.state = {name: decode_field(raw) for name, raw in self._read[STATE].items()}
         self.props = {name: decode_field(raw) for name, raw in self._read[PROPS].items()}
         self.repeated = reply.seen
+        self._existed = reply.present
         self._epoch = reply.epoch if reply.present else 0
         self._revision = Revision(reply.epoch, reply.revision)
 
@@ -257,7 +283,8 @@ class Turn:
             operations,
             guards,
             self._token,
-            ttl_mode=TtlMode.RESTART,
+            ttl_mode=self._ttl[0],
+            ttl=self._ttl[1],
             created_ttl=link.created_ttl,
             created_max_lifetime=link.created_max_lifetime,
             want=Want.REVISION,
@@ -267,6 +294,7 @@ class Turn:
         if release:
             self._token = 0
             link.waits.freed(self._id)
+        self._existed = True
         self._read = written
         self._epoch = reply.epoch
         self._revision = Revision(reply.epoch, reply.revision)

@@ -6,7 +6,7 @@ Every name, parameter and default is that of the async face, docstrings included
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar, overload
@@ -152,12 +152,15 @@ class Session(Bag):
         self,
         *made: Operation,
         clear: bool | Iterable[str] = False,
+        clear_props: bool | Iterable[str] = False,
         if_absent: bool = False,
         if_revision: Revision | None = None,
         ttl: Ttl = RESTART,
     ) -> Snapshot:
         return self._portal.call(
-            self._aio.commit(*made, clear=clear, if_absent=if_absent, if_revision=if_revision, ttl=ttl)
+            self._aio.commit(
+                *made, clear=clear, clear_props=clear_props, if_absent=if_absent, if_revision=if_revision, ttl=ttl
+            )
         )
 
 
@@ -199,6 +202,10 @@ class Turn:
         return self._aio.revision
 
     @property
+    def exists(self) -> bool:
+        return self._aio.exists
+
+    @property
     def session(self) -> Session:
         return Session(self._portal, self._aio.session)
 
@@ -213,6 +220,9 @@ class Turn:
 
     def commit(self) -> Revision:
         return self._portal.call(self._aio.commit())
+
+    def delete(self) -> bool:
+        return self._portal.call(self._aio.delete())
 
 
 @_told_by(_globals.Globals)
@@ -349,6 +359,10 @@ class SessionStore:
         finally:
             self._portal.close()
 
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that uses `aio` on this store's loop, and wait for its outcome."""
+        return self._portal.call(work)
+
     def session(self, session_id: SessionKey) -> Session:
         return Session(self._portal, self._aio.session(session_id))
 
@@ -360,8 +374,9 @@ class SessionStore:
         lease: Duration | None = None,
         wait: Duration | None = None,
         message: object | None = None,
+        ttl: Ttl = RESTART,
     ) -> Turn:
-        aio = self._aio.turn(session_id, exclusive=exclusive, lease=lease, wait=wait, message=message)
+        aio = self._aio.turn(session_id, exclusive=exclusive, lease=lease, wait=wait, message=message, ttl=ttl)
         return Turn(self._portal, aio)
 
     def run(

@@ -129,7 +129,8 @@ async def test_what_is_stored_can_be_read_by_people() -> None:
         "deep": {"a": [1.5]},
     }
     assert document["props"] == {}
-    assert set(document) == {"id", "state", "props", "_gridsession"}
+    assert (document["platform"], document["lastActivity"]) == ("line", document["_gridsession"]["touched"])
+    assert set(document) == {"id", "platform", "state", "props", "lastActivity", "_gridsession"}
 
 
 async def test_a_value_changed_by_hand_is_read_as_it_is_now() -> None:

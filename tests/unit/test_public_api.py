@@ -182,7 +182,7 @@ COLOURED = {
 }
 ONLY_ASYNC = {"SessionStore": {"loop", "__await__"}}
 # A turn's attributes are those of the turn behind it.
-ONLY_SYNC = {"SessionStore": {"aio"}, "Turn": {"state", "props", "repeated"}}
+ONLY_SYNC = {"SessionStore": {"aio", "call"}, "Turn": {"state", "props", "repeated"}}
 
 
 def _face(kind: type, names: set[str]) -> dict[str, Any]:

@@ -45,6 +45,15 @@ def test_verbs_turns_globals_and_iterators_do_as_the_async_ones(store: SessionSt
     changes.close()
 
 
+def test_a_coroutine_of_the_async_face_is_run_on_the_stores_loop(store: SessionStore) -> None:
+    async def work() -> int:
+        async with store.aio.turn(ID) as turn:
+            turn.state["n"] = 1
+        return int(await store.aio.session(ID).increment("n"))
+
+    assert store.call(work()) == 2
+
+
 def test_a_handler_runs_on_the_callers_thread_and_again_on_conflict(store: SessionStore) -> None:
     threads, runs = [], 0
 

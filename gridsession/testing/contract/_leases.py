@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gridsession import Policy, Turn
+from gridsession import KEEP, Policy, Turn
 from gridsession._commands import Delete, Release, Renew, Set
 from gridsession._link import new_id
 from gridsession._record import STATE, encode_field
@@ -303,6 +303,62 @@ class TurnCases:
                     assert await store.session(ID).delete()
                     turn.state["b"] = 1
             assert not await store.session(ID).exists()
+
+    @case
+    async def test_a_turn_can_delete_its_session_and_begin_another(self, place: Place) -> None:
+        store = await place.store()
+        session = store.session(ID)
+        for exclusive in (True, False):
+            before = await session.update(a=1)
+            async with store.turn(ID, exclusive=exclusive) as turn:
+                assert turn.exists
+                turn.state["dropped"] = 1
+                assert await turn.delete()
+                assert (turn.state, turn.props, turn.exists) == ({}, {}, False)
+                assert not await turn.delete()
+            assert not await session.exists()
+            await session.update(a=1)
+            async with store.turn(ID, exclusive=exclusive) as turn:
+                await turn.delete()
+                turn.state["b"] = 2
+                await turn.commit()
+                assert turn.exists
+                turn.state["c"] = 3
+            after = await session.load()
+            assert (dict(after), after.revision.epoch > before.revision.epoch) == ({"b": 2, "c": 3}, True)
+            await session.delete()
+
+    @case
+    async def test_a_turn_deletes_only_the_session_it_read(self, place: Place) -> None:
+        store = await place.store()
+        session = store.session(ID)
+        await session.update(a=1)
+        with pytest.raises(Conflict):
+            async with store.turn(ID, exclusive=False) as turn:
+                await session.update(a=2)
+                await turn.delete()
+        with pytest.raises(LeaseLost):
+            async with store.turn(ID) as turn:
+                await place.ask(Release(place.not_after(), turn._token))
+                await turn.delete()
+        assert dict(await session.load()) == {"a": 2}
+
+    @case
+    async def test_a_turn_says_what_becomes_of_the_ttl(self, place: Place) -> None:
+        store = await place.store(Policy(ttl=3600))
+        session = store.session(ID)
+        async with store.turn(ID, ttl=7200) as turn:
+            assert not turn.exists
+            turn.state["a"] = 1
+        left = await session.ttl()
+        assert left is not None
+        assert 7100 < left <= 7200
+        async with store.turn(ID, ttl=None) as turn:
+            turn.state["a"] = 2
+        assert await session.ttl() is None
+        async with store.turn(ID, ttl=KEEP) as turn:
+            turn.state["a"] = 3
+        assert await session.ttl() is None
 
     @case
     async def test_run_again_until_it_fits(self, place: Place) -> None:

@@ -243,6 +243,19 @@ class VerbCases:
         assert await session.remember("m2"), "the refused commit remembered its message"
 
     @case
+    async def test_commit_empties_either_bag_except_what_is_retained(self, place: Place) -> None:
+        session = (await place.store()).session(ID)
+        await session.update(a=1, b=2)
+        await session.props.update(a=3, b=4)
+        snapshot = await session.commit(operations.set("c", 5, bag="props"), clear_props=["b"])
+        assert (dict(snapshot), dict(snapshot.props)) == ({"a": 1, "b": 2}, {"b": 4, "c": 5})
+        snapshot = await session.commit(clear=["a"], clear_props=[])
+        assert (dict(snapshot), dict(snapshot.props)) == ({"a": 1}, {})
+        await session.props.set("a", 3)
+        snapshot = await session.commit(operations.set("d", 6), clear=True, clear_props=True)
+        assert (dict(snapshot), dict(snapshot.props)) == ({"d": 6}, {})
+
+    @case
     async def test_commit_can_ask_for_no_session_or_for_a_revision(self, place: Place) -> None:
         session = (await place.store()).session(ID)
         first = await session.commit(operations.set("a", 1), if_absent=True)
