@@ -72,24 +72,28 @@ class Bag:
         return Snapshot(await self._link.execute(self._id, self._link.load(want=Want.RECORD)))
 
     @overload
-    async def get(self, name: str, default: None = None) -> Any: ...
+    async def get(self, name: str, default: None = None, *, last: int | None = None) -> Any: ...
     @overload
-    async def get(self, name: str, default: T) -> Any | T: ...
+    async def get(self, name: str, default: T, *, last: int | None = None) -> Any | T: ...
     @overload
-    async def get(self, name: str, default: T, *, type: type[T]) -> T: ...
+    async def get(self, name: str, default: T, *, type: type[T], last: int | None = None) -> T: ...
     @overload
-    async def get(self, name: str, default: None = None, *, type: type[T]) -> T | None: ...
+    async def get(self, name: str, default: None = None, *, type: type[T], last: int | None = None) -> T | None: ...
 
-    async def get(self, name: str, default: Any = None, *, type: Any = None) -> Any:
+    async def get(self, name: str, default: Any = None, *, type: Any = None, last: int | None = None) -> Any:
         """One field, or the default where there is none.
 
         Args:
             type: what the value must be; it is checked and never cast. Enum, dataclass and pydantic models are built.
+            last: of a list only its last so many elements; what is no list comes whole.
 
         Raises:
             InvalidValue: the value is not of that type.
+            InvalidInput: `last` is negative.
         """
-        asked = Field(self._bag, operations.field_name(name))
+        if last is not None and not 0 <= last < 2**31:
+            raise InvalidInput(f"last must be 0 or more, not {last}")
+        asked = Field(self._bag, operations.field_name(name), -1 if last is None else last)
         reply = await self._link.execute(self._id, self._link.load(want=Want.NOTHING, names=(asked,)))
         raw = (reply.bags[self._bag] or {}).get(name)
         if raw is None:

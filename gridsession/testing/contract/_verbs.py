@@ -181,6 +181,16 @@ class VerbCases:
         assert await session.get("text") == "no list"
 
     @case
+    async def test_the_end_of_a_list_can_be_read_alone(self, place: Place) -> None:
+        session = (await place.store()).session(ID)
+        await session.update(items=[1, "two", 3], text="abc")
+        assert await session.get("items", last=2) == ["two", 3]
+        assert await session.get("items", last=0) == []
+        assert await session.get("items", last=9, type=list) == [1, "two", 3]
+        assert await session.get("text", last=1) == "abc"
+        assert await session.get("none", [], last=1) == []
+
+    @case
     async def test_take_removes_what_it_returns(self, place: Place) -> None:
         session = (await place.store()).session(ID)
         await session.update(ticket={"seat": 5}, none=None)
