@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -18,7 +18,10 @@ from gridsession._logs import logger
 from gridsession.cli import logs
 from gridsession.errors import InvalidOption, MemberFailed
 from gridsession.node.config import DEFAULT_PORT, NodeConfig, split_addresses
-from gridsession.node.process import STOP_SECONDS, MemberProcess
+from gridsession.node.health import HealthServer
+from gridsession.node.process import MemberProcess
+
+_OF_ONE_MEMBER = ("bind", "join", "members_declared", "public_address", "data_dir", "http", "drain_timeout")
 
 _log = logger("node")
 
@@ -39,6 +42,10 @@ def command(
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder for what the JVM leaves if it crashes.")] = None,
     public_address: Annotated[str | None, typer.Option(help="HOST:PORT that others reach it at.")] = None,
+    http: Annotated[str | None, typer.Option(help="HOST:PORT for /healthz and /readyz.", show_default="none")] = None,
+    drain_timeout: Annotated[
+        float | None, typer.Option(help="Seconds to hand partitions over when told to stop.", show_default="90")
+    ] = None,
     members: Annotated[
         int | None, typer.Option(min=1, help="Start a grid of so many members on this machine, to play with.")
     ] = None,
@@ -60,13 +67,13 @@ def command(
         "backups": backups,
         "data_dir": data_dir,
         "public_address": public_address,
+        "http": http,
+        "drain_timeout": drain_timeout,
     }
     if members is None:
         run_member(NodeConfig.from_options(**options))
         return
-    misplaced = [
-        name for name in ("bind", "join", "members_declared", "public_address", "data_dir") if options[name] is not None
-    ]
+    misplaced = [name for name in _OF_ONE_MEMBER if options[name] is not None]
     if misplaced:
         raise InvalidOption(
             f"--members starts a whole grid on loopback; it does not go with --{misplaced[0].replace('_', '-')}"
@@ -85,9 +92,9 @@ def run_member(config: NodeConfig) -> None:
 
     def stop() -> None:
         member.ask_to_stop()
-        _after(STOP_SECONDS, member.kill)
+        _after(config.drain_timeout, member.kill)
 
-    with _OnSignal(stop):
+    with _OnSignal(stop), _health_checks(member):
         try:
             member.start()
             seconds = member.wait_ready()
@@ -140,6 +147,15 @@ def run_local_grid(members: int, config: NodeConfig) -> None:
         while not stopped.wait(0.5):
             if not any(grid.alive(number) for number in range(members)):
                 raise MemberFailed("no member of the local grid is left; see the log above for the reason")
+
+
+@contextlib.contextmanager
+def _health_checks(member: MemberProcess) -> Iterator[None]:
+    if member.config.http is None:
+        yield
+    else:
+        with HealthServer(member.config.http, lambda: member.health):
+            yield
 
 
 def _facts(config: NodeConfig) -> dict[str, Any]:

@@ -27,6 +27,8 @@ _MEMORY = re.compile(r"(\d+)([kmg])", re.IGNORECASE)
 _LEAST_MEMORY = 64 << 20
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\]):(?P<port>\d{1,5})")
 _ENVIRONMENT = "GRIDSESSION_"
+_ELSEWHERE = "192.0.2.1"
+"""An address that nobody has (RFC 5737): the way there is the way out."""
 
 
 def usable_cores() -> int:
@@ -49,6 +51,8 @@ class NodeConfig:
             1 up to four, 2 from five on.
         data_dir: where the JVM leaves its file if it crashes; None: a temporary folder.
         public_address: `host:port` that others reach it at; None: `bind` and `port`.
+        http: `host:port` to answer health checks on; None: nothing listens for them.
+        drain_timeout: seconds a member that is told to stop has to hand its partitions over, then it is killed.
         limits: what a record may grow to.
         cores: to size thread pools for.
         started_by: told to who asks the member.
@@ -63,6 +67,8 @@ class NodeConfig:
     backups: int | None = None
     data_dir: Path | None = None
     public_address: str | None = None
+    http: str | None = None
+    drain_timeout: float = 90.0
     limits: Limits = DEFAULT_LIMITS
     cores: int = field(default_factory=usable_cores)
     started_by: str = "gridsession node"
@@ -73,7 +79,7 @@ class NodeConfig:
             f"bind is {self.bind!r}; write 0.0.0.0 for every interface, or one IPv6 address of this machine",
         )
         _check(1 <= self.port <= 65535, f"port is {self.port}; a port lies between 1 and 65535")
-        for address in (*self.join, *([self.public_address] if self.public_address else [])):
+        for address in (*self.join, *(one for one in (self.public_address, self.http) if one)):
             found = _ADDRESS.fullmatch(address)
             _check(found is not None and int(found["port"]) <= 65535, f"address {address!r} is not HOST:PORT")
         _check(
@@ -100,6 +106,7 @@ class NodeConfig:
             f"backups is {self.backups} for {self.members_declared} declared member(s); at most {self.majority - 1}: a "
             "change counts once that many copies confirmed it, and a bare majority must be able to make them",
         )
+        _check(0 < self.drain_timeout <= 86_400, f"drain_timeout is {self.drain_timeout}; give 1 to 86400 seconds")
         _check(self.cores >= 1, f"cores is {self.cores}; it must be at least 1")
         _check(
             _is_loopback(self.bind) or self.cluster_name != DEFAULT_CLUSTER_NAME,
@@ -184,7 +191,7 @@ class NodeConfig:
 
     def _own_host(self) -> str:
         if _is_any(self.bind):
-            return _address_towards(self.join[0].rpartition(":")[0] if self.join else "192.0.2.1")
+            return _address_towards(*(address.rpartition(":")[0] for address in self.join), _ELSEWHERE)
         try:
             return str(socket.getaddrinfo(self.bind, None, type=socket.SOCK_STREAM)[0][4][0])
         except OSError as error:
@@ -214,18 +221,22 @@ def _host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _address_towards(host: str) -> str:
-    """This machine's address on the way to `host`, whether that answers or not."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # sends nothing: it only asks the system for a route
-            probe.connect((host, 9))
-            return str(probe.getsockname()[0])
-        except OSError as error:
-            raise InvalidOption(
-                f"cannot tell which address of this machine others reach it at: no way to {host} ({error}). "
-                "Bind to an address instead of 0.0.0.0, or give a --public-address."
-            ) from error
+def _address_towards(*hosts: str) -> str:
+    """This machine's address on the way to the first of `hosts` that can be told, whether that answers or not."""
+    fault: OSError | None = None
+    for host in hosts:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                # sends nothing: it only asks the system for a route
+                probe.connect((host, 9))
+                return str(probe.getsockname()[0])
+            except OSError as error:
+                # a member that was not started yet may have no name so far
+                fault = fault or error
+    raise InvalidOption(
+        f"cannot tell which address of this machine others reach it at: no way to {hosts[0]} ({fault}). "
+        "Bind to an address instead of 0.0.0.0, or give a --public-address."
+    ) from fault
 
 
 def _is_any(bind: str) -> bool:
@@ -255,6 +266,8 @@ def _variable(environ: Mapping[str, str], name: str) -> str | None:
 def _from_text(name: str, text: str) -> Any:
     if name in {"port", "members_declared", "backups"}:
         return _whole(name, text)
+    if name == "drain_timeout":
+        return _seconds(name, text)
     if name == "join":
         return split_addresses(text)
     return Path(text) if name == "data_dir" else text
@@ -270,3 +283,10 @@ def _whole(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise InvalidOption(f"{_ENVIRONMENT}{name.upper()} is {text!r}; it must be a whole number") from None
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidOption(f"{_ENVIRONMENT}{name.upper()} is {text!r}; it must be a number of seconds") from None

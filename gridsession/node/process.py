@@ -18,12 +18,12 @@ from gridsession._logs import logger
 from gridsession.errors import MemberFailed
 from gridsession.node.command import command_line, dismiss, guard
 from gridsession.node.config import NodeConfig
+from gridsession.node.health import Health
 from gridsession.node.jars import JARS_DIRECTORY, checkout_sources, staleness
 from gridsession.node.java import Java, find_java
 from gridsession.node.jvm_log import JvmLog, LogEvent
 
 START_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 90.0
 _KEPT_FAULTS = 3
 
 _log = logger("node")
@@ -96,6 +96,21 @@ class MemberProcess:
         """How many members this one last saw in the cluster, itself included; 0 before it joined."""
         return self._members
 
+    @property
+    def health(self) -> Health:
+        """How it stands, for who orchestrates it."""
+        config, members = self.config, self._members
+        reason = ""
+        if not self.alive:
+            reason = "its JVM has ended" if self._ended else "its JVM is not started"
+        elif self._asked_to_stop:
+            reason = "it hands its partitions over and stops"
+        elif self.startup_seconds is None:
+            reason = "it is starting"
+        elif members < config.majority:
+            reason = f"it sees {members} of the {config.majority} members that must be there to serve"
+        return Health(self.alive or not self._ended, not reason, reason, members, config.majority)
+
     def start(self, *, founding: bool = False) -> None:
         """Starts the JVM and returns at once; see `wait_ready`.
 
@@ -162,8 +177,13 @@ class MemberProcess:
         """Why the JVM ended, from its log, as an error to raise."""
         return self._failure("ended")
 
-    def stop(self, timeout: float = STOP_SECONDS) -> None:
-        """Stops it gracefully: it hands its partitions to the others first. After `timeout` seconds it is killed."""
+    def stop(self, timeout: float | None = None) -> None:
+        """Stops it gracefully: it hands its partitions to the others first.
+
+        Args:
+            timeout: seconds until it is killed; None: the configuration's `drain_timeout`.
+        """
+        timeout = self.config.drain_timeout if timeout is None else timeout
         if self.alive:
             self.ask_to_stop()
             if self.wait(timeout) is None:

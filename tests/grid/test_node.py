@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -293,3 +294,55 @@ def test_a_jvm_that_ends_while_starting_is_reported_at_once_and_not_at_the_timeo
         assert time.monotonic() - began < 30
     finally:
         member.kill()
+
+
+def _ask(port: int, path: str) -> tuple[int, dict[str, object]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    text = answer.read()
+    return answer.status, json.loads(text) if answer.status != 404 else {}
+
+
+def test_a_node_answers_health_checks() -> None:
+    port, checks = free_port(), free_port()
+    with node("--port", str(port), "--http", f"127.0.0.1:{checks}") as process:
+        wait_for_event(process, "member_ready")
+        health = {"alive": True, "ready": True, "reason": "", "members": 1, "needed": 1}
+        assert _ask(checks, "/healthz") == (200, health)
+        assert _ask(checks, "/readyz") == (200, health)
+        assert _ask(checks, "/else")[0] == 404
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_a_node_without_its_majority_lives_but_is_not_ready() -> None:
+    port, checks = free_port(), free_port()
+    declared = ("--members-declared", "3", "--join", f"127.0.0.1:{free_port()}")
+    with node("--port", str(port), "--http", f"127.0.0.1:{checks}", *declared) as process:
+        wait_for_event(process, "no_majority")
+        assert _ask(checks, "/healthz")[0] == 200
+        status, health = _ask(checks, "/readyz")
+        assert (status, health["reason"]) == (503, "it sees 1 of the 2 members that must be there to serve")
+
+
+def test_a_node_that_cannot_answer_health_checks_says_so() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        taken = f"127.0.0.1:{held.getsockname()[1]}"
+        with node("--port", str(free_port()), "--http", taken) as process:
+            _, told = process.communicate(timeout=30)
+            assert process.returncode == 1
+            assert f"cannot answer health checks on {taken}" in told
+
+
+def test_a_node_asked_to_stop_has_only_so_long() -> None:
+    member = MemberProcess(NodeConfig(port=free_port(), drain_timeout=0.001))
+    member.start()
+    member.wait_ready()
+    member.pause()
+    began = time.monotonic()
+    member.stop()
+    assert time.monotonic() - began < 10
+    assert not member.alive

@@ -215,3 +215,10 @@ def test_what_the_jvm_says_itself_is_not_lost() -> None:
         "Terminating due to java.lang.OutOfMemoryError: Java heap space\n", "\n", "OpenJDK 64-Bit Server VM\n"
     )
     assert [(event.event, event.level) for event in events] == [("jvm_output", "error"), ("jvm_output", "warning")]
+
+
+def test_a_member_whose_peers_have_no_name_yet_finds_its_own_address() -> None:
+    config = NodeConfig(
+        bind="0.0.0.0", cluster_name="shop", join=("not-there.invalid:1", "127.0.0.1:1"), members_declared=2
+    )
+    assert config.address == "127.0.0.1:5701"
