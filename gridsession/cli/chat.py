@@ -1,0 +1,112 @@
+"""`gridsession chat`: talk to a bot in the terminal, the counting bot or one's own, on any place sessions live."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Final
+
+import typer
+
+from gridsession import SessionStore
+from gridsession.dialects.bottender import ConsoleBot, Context
+from gridsession.errors import GridSessionError, InvalidOption
+
+YOU: Final = "You > "
+BOT: Final = "Bot > "
+
+
+def command(
+    bot: Annotated[
+        str | None, typer.Argument(help="MODULE:FUNCTION, called with a context for each line.", show_default="counts")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Where sessions live.", envvar="GRIDSESSION_URL", show_default="memory://")
+    ] = None,
+    namespace: Annotated[str | None, typer.Option(help="Of which bot or tenant.", show_default="default")] = None,
+    platform: Annotated[str, typer.Option(help="Play this platform.")] = "console",
+    user: Annotated[str, typer.Option("--as", help="Play this user of it.")] = "1",
+    pretty: Annotated[bool, typer.Option("--pretty", help="Indent what /state and /session answer.")] = False,
+) -> None:
+    """Talks to a bot, line by line; /state, /session, /payload TEXT, /quit and /exit are commands.
+
+    Two consoles with the same --url, --platform and --as share one session. Lines are read from standard input when
+    that is no terminal.
+    """
+    handler = count if bot is None else _load(bot)
+    if url is None:
+        url = "memory://"
+        typer.echo("no --url and no GRIDSESSION_URL: the session stays in this process's memory", err=True)
+    try:
+        failed = asyncio.run(_chat(handler, SessionStore.open(url, namespace=namespace), platform, user, pretty))
+    except KeyboardInterrupt:
+        failed = False
+    # A script that went wrong must not look like one that went well.
+    raise typer.Exit(1 if failed and not sys.stdin.isatty() else 0)
+
+
+async def count(context: Context) -> None:
+    """The counting bot."""
+    number = context.state.get("count", 0) + 1
+    context.set_state({"count": number})
+    await context.send_text(f"Count: {number}")
+
+
+async def _chat(
+    handler: Callable[[Context], object], store: SessionStore, platform: str, user: str, pretty: bool
+) -> bool:
+    """Talk until the user quits or the lines end; whether any line failed."""
+    failed = False
+    async with store, ConsoleBot(store, platform=platform, user=user, pretty=pretty) as bot:
+        bot.on_event(handler)
+        async for line in _typed():
+            try:
+                async for reply in bot.hear(line):
+                    typer.echo(f"{BOT}{reply}")
+            except GridSessionError as error:
+                failed = True
+                typer.echo(f"{type(error).__name__}: {error}", err=True)
+            except Exception:  # noqa: BLE001 - a handler raises what it likes; the talk goes on
+                failed = True
+                typer.echo(f"{traceback.format_exc()}nothing was written", err=True)
+            if bot.ended:
+                break
+    return failed
+
+
+async def _typed() -> AsyncIterator[str]:
+    """Lines with something on them: edited on a terminal, read as they come from anything else."""
+    if not sys.stdin.isatty():
+        while text := await asyncio.to_thread(sys.stdin.readline):
+            if text.strip():
+                yield text.rstrip("\n")
+        return
+    from prompt_toolkit import PromptSession
+
+    prompt: PromptSession[str] = PromptSession(YOU)
+    while True:
+        try:
+            text = await prompt.prompt_async()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if text.strip():
+            yield text
+
+
+def _load(name: str) -> Callable[[Context], Any]:
+    """The function that `module:function` names, modules of the working directory among them."""
+    module, colon, function = name.partition(":")
+    if not colon or not module or not function:
+        raise InvalidOption(f"{name!r} does not name a bot: write MODULE:FUNCTION, as in bots.counter:handle")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), function, None)
+    except ModuleNotFoundError as error:
+        raise InvalidOption(f"cannot import {module!r}: {error}") from None
+    if not callable(found):
+        raise InvalidOption(f"module {module!r} has no function {function!r}")
+    return found  # type: ignore[no-any-return]  # whatever it is, it can be called
