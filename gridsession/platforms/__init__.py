@@ -14,9 +14,10 @@ do that first, on the raw bytes. Each platform is in the file of its name: `line
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from gridsession.errors import InvalidOption, UnknownEvent
+from gridsession.errors import InvalidInput, InvalidOption, UnknownEvent
 from gridsession.platforms._events import Fields, Platform, not_of, read_body
 from gridsession.platforms._javascript import RaisesTypeError
 from gridsession.platforms._options import Mode, Rules, Scope, read_options, shown
@@ -29,7 +30,7 @@ from gridsession.platforms.viber import VIBER
 from gridsession.platforms.whatsapp import WHATSAPP
 from gridsession.platforms.whatsapp_cloud import WHATSAPP_CLOUD
 
-__all__ = ["UnknownEvent", "events", "message_id", "session_ids"]
+__all__ = ["Mode", "Rules", "Scope", "UnknownEvent", "events", "message_id", "one_event", "session_ids"]
 
 _PLATFORMS: Final[dict[str, Platform]] = {
     "console": CONSOLE,
@@ -132,6 +133,57 @@ def events(
         return asked.identify(fields, checked_mode, options)
     except RaisesTypeError as failure:
         raise not_of(platform, str(failure)) from None
+
+
+def one_event(
+    platform: str,
+    event: Fields | bytes | str,
+    *,
+    mode: Mode = "strict",
+    session_key_prefix: str = "",
+    scope: Scope = "chat",
+    tenant: str | bool | None = None,
+    rules: Rules | None = None,
+    include_bot_messages: bool = False,
+    mock_platform: str | None = None,
+) -> tuple[str | None, Fields]:
+    """One event with its session id: an event as `events` gives it, or a body that holds exactly one.
+
+    An event by itself says less than its body: `tenant=True` finds nothing in an event of LINE, Messenger or WhatsApp
+    Cloud, and a WhatsApp number is the message's `from`, not the contact's `wa_id`. Where that counts, take the id from
+    `events`.
+
+    Args:
+        event: an event, or a body; text and bytes are a body's.
+
+    Raises:
+        InvalidInput: a body of several events: go through `events`.
+        UnknownEvent: neither an event nor a body of this platform, or a body without any.
+        InvalidOption: as for `session_ids`.
+    """
+    asked = _platform(platform)
+    if asked.batch and isinstance(event, Mapping) and asked.batch not in event:
+        event = asked.enclose(event)
+    found = events(
+        platform,
+        event,
+        mode=mode,
+        session_key_prefix=session_key_prefix,
+        scope=scope,
+        tenant=tenant,
+        rules=rules,
+        include_bot_messages=include_bot_messages,
+        mock_platform=mock_platform,
+    )
+    if len(found) > 1:
+        raise InvalidInput(f"the body for {platform} holds {len(found)} events: handle each that events() gives")
+    if not found:
+        raise UnknownEvent(
+            f"the body for {platform} holds nothing to handle: events() gives an empty list for it",
+            platform=platform,
+            missing="an event",
+        )
+    return found[0]
 
 
 def message_id(platform: str, event: Fields) -> str | None:

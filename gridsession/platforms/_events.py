@@ -36,6 +36,8 @@ class Platform:
         rules: the values that option `rules` may have.
         names_tenant: whether bodies say whose they are, so that option `tenant` may be True.
         takes_forms: whether bodies given as text may be urlencoded forms.
+        batch: the field of a body that holds several events; empty where a body is one event.
+        enclose: one event -> a body that holds it alone.
     """
 
     identify: Callable[[Fields, Mode, Options], Identified]
@@ -43,6 +45,8 @@ class Platform:
     rules: tuple[str, ...] = ("1.5",)
     names_tenant: bool = False
     takes_forms: bool = False
+    batch: str = ""
+    enclose: Callable[[Fields], Fields] = lambda event: event
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,4 +87,6 @@ LINE: Final = Platform(
     message_id=_message_id,
     rules=("1.5", "1.0", "0.15", "toolbot"),
     names_tenant=True,
+    batch="events",
+    enclose=lambda event: {"events": [event]},
 )

@@ -152,8 +152,19 @@ def _message_id(event: Fields) -> str | None:
     return first_word(event, ("message", "mid"), ("postback", "mid"))
 
 
+def _enclosed(event: Fields) -> Fields:
+    return {"object": "page", "entry": [{"changes" if "field" in event else "messaging": [event]}]}
+
+
 def _platform(identify: Callable[[Fields, Mode, Options], Identified], *rules: str) -> Platform:
-    return Platform(identify=identify, message_id=_message_id, rules=rules, names_tenant=True)
+    return Platform(
+        identify=identify,
+        message_id=_message_id,
+        rules=rules,
+        names_tenant=True,
+        batch="entry",
+        enclose=_enclosed,
+    )
 
 
 MESSENGER: Final = _platform(_identify, "1.5", "1.0", "0.15", "toolbot")

@@ -78,4 +78,16 @@ def _message_id(event: Fields) -> str | None:
     return first_word(event, ("id",))
 
 
-WHATSAPP_CLOUD: Final = Platform(identify=_identify, message_id=_message_id, rules=(), names_tenant=True)
+def _enclosed(event: Fields) -> Fields:
+    value = {"messaging_product": "whatsapp", "contacts": [{"wa_id": event.get("from")}], "messages": [event]}
+    return {"object": "whatsapp_business_account", "entry": [{"changes": [{"value": value}]}]}
+
+
+WHATSAPP_CLOUD: Final = Platform(
+    identify=_identify,
+    message_id=_message_id,
+    rules=(),
+    names_tenant=True,
+    batch="entry",
+    enclose=_enclosed,
+)

@@ -31,4 +31,4 @@ def test_relative_links_lead_somewhere(page: str) -> None:
         path, _, anchor = target.partition("#")
         assert (source.parent / path).exists(), f"{page} links to {target}"
         if anchor and path.endswith(".py"):
-            assert re.search(rf"def {anchor}\b", (source.parent / path).read_text(encoding="utf-8")), target
+            assert re.search(rf"(def|class) {anchor}\b", (source.parent / path).read_text(encoding="utf-8")), target
