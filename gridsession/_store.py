@@ -62,7 +62,7 @@ class SessionStore:
         Args:
             url: where records live, e.g. `hazelcast://host1:5701,host2:5701/cluster?ttl=900&namespace=shop`; None =
                 `GRIDSESSION_URL`, else `memory://`, which nobody else shares.
-            policy: how sessions live; what it says beats the URL's `ttl` and `deadline`.
+            policy: how sessions live; its `ttl` and `deadline` beat the URL's unless they are the default ones.
             namespace: one bot or tenant; beats the URL's; "default" if neither says.
             driver: a driver made by hand, instead of a URL; it is opened here and never closed by the store.
             hooks: called with each event of `gridsession.hooks`; of commands only if the URL's driver was made here.
@@ -92,11 +92,12 @@ class SessionStore:
         address = address._replace(options={name: text for name, text in options.items() if name not in _OWN_OPTIONS})
         made = driver_class(address.scheme).from_address(address, observers)
         chosen = check_namespace(_first(namespace, named, "default"))
-        if policy is None:
-            policy = Policy(ttl=ttl) if deadline is None else Policy(ttl=ttl, deadline=deadline)
-        elif policy.ttl is None and ttl is not None:
-            policy = replace(policy, ttl=ttl)
-        return cls(made, policy, chosen, observers)
+        asked = policy or Policy()
+        if asked.ttl is None and ttl is not None:
+            asked = replace(asked, ttl=ttl)
+        if asked.deadline == Policy().deadline and deadline is not None:
+            asked = replace(asked, deadline=deadline)
+        return cls(made, asked, chosen, observers)
 
     def __repr__(self) -> str:
         return f"<SessionStore {type(self._driver).__name__} {self.namespace} ({self._state})>"

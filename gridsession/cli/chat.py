@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gridsession import SessionStore
-from gridsession.dialects.bottender import ConsoleBot, Context
+from gridsession.dialects.bottender import ConsoleBot, ConsoleContext
 from gridsession.errors import GridSessionError, InvalidOption
 
 YOU: Final = "You > "
@@ -49,7 +49,7 @@ def command(
     raise typer.Exit(1 if failed and not sys.stdin.isatty() else 0)
 
 
-async def count(context: Context) -> None:
+async def count(context: ConsoleContext) -> None:
     """The counting bot."""
     number = context.state.get("count", 0) + 1
     context.set_state({"count": number})
@@ -57,7 +57,7 @@ async def count(context: Context) -> None:
 
 
 async def _chat(
-    handler: Callable[[Context], object], store: SessionStore, platform: str, user: str, pretty: bool
+    handler: Callable[[ConsoleContext], object], store: SessionStore, platform: str, user: str, pretty: bool
 ) -> bool:
     """Talk until the user quits or the lines end; whether any line failed."""
     failed = False
@@ -97,7 +97,7 @@ async def _typed() -> AsyncIterator[str]:
             yield text
 
 
-def _load(name: str) -> Callable[[Context], Any]:
+def _load(name: str) -> Callable[[ConsoleContext], Any]:
     """The function that `module:function` names, modules of the working directory among them."""
     module, colon, function = name.partition(":")
     if not colon or not module or not function:

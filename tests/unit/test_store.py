@@ -57,6 +57,9 @@ def test_an_argument_beats_the_url_and_the_url_the_default() -> None:
     mixed = SessionStore.open(url, policy=Policy(wait=5)).policy
     assert (mixed.ttl, mixed.wait) == (900, 5)
     assert SessionStore.open(url + "&deadline=3").policy.deadline == 3
+    mixed = SessionStore.open(url + "&deadline=3", policy=Policy(ttl=60)).policy
+    assert (mixed.ttl, mixed.deadline) == (60, 3)
+    assert SessionStore.open(url + "&deadline=3", policy=Policy(deadline=4)).policy.deadline == 4
     assert SessionStore.open("memory://").policy.ttl is None
 
 
