@@ -7,7 +7,8 @@ may); all numbers big-endian; `text8` is u8 length and UTF-8, `bytes16`/`bytes32
 ============  ==  ================================================================================================
 command       id  flags, then the body
 ============  ==  ================================================================================================
-Load          1   NAMES 1, TOUCH 2, ACQUIRE 4, CONFIRM 8, SEEN 16.  u8 want; NAMES: u16 count, each u8 bag, name,
+Load          1   NAMES 1, TOUCH 2, ACQUIRE 4, CONFIRM 8, SEEN 16.  u8 want (4 WHOLE: the one result is the record's
+                  bytes without lease, queue and ring); NAMES: u16 count, each u8 bag, name,
                   i32 tail (-1 = whole); TOUCH: i64 if_less_than, i64 ttl (-1 the record's own, 0 never expires);
                   ACQUIRE: text8 owner, 16 bytes request id, i64 duration, i64 patience; SEEN: name, bytes16 value
 Commit        2   RELEASE 1, RETRY 2.  Change head (below); u8 ttl mode (0 restart, 1 keep, 2 set), i64 ttl (0 =
@@ -64,6 +65,9 @@ class Want(IntEnum):
     REVISION = 1
     CHANGED = 2
     RECORD = 3
+    WHOLE = 4
+    """Of a Load only: its one result is the record's bytes, `meta` among them, as `Install` takes them; lease, queue
+    and ring are left out: they belong to this place."""
 
 
 class TtlMode(IntEnum):

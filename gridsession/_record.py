@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgpack
@@ -151,6 +151,10 @@ class Record:
     def encode(self) -> bytes:
         """The record's bytes."""
         return _encode(self)
+
+    def whole(self) -> bytes:
+        """The bytes of what moves to another place: all but lease, queue and ring, which belong to this one."""
+        return replace(self, lease=None, queue=(), ring=()).encode()
 
     @classmethod
     def decode(cls, data: bytes, *, expected_id: str | None = None, strict: bool = False) -> Record:

@@ -173,6 +173,7 @@ def _load(context: _Context, command: Load) -> Applied:
         want=command.want,
         bags=bags,
         grant=grant,
+        results=(record.whole(),) if command.want is Want.WHOLE and record.live else (),
         seen=seen,
     )
 

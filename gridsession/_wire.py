@@ -256,6 +256,7 @@ def _commit(reader: Reader, flags: int, not_after: int) -> Commit:
     op_id, token, guards = _change_head(reader, flags)
     mode, ttl, created_ttl, created_max_lifetime, wanted = reader.unpack(_TIMES)
     ttl_mode, want = TtlMode(mode), Want(wanted)
+    _require(want is not Want.WHOLE)
     for duration in (ttl, created_ttl, created_max_lifetime):
         _duration(duration, 0, MAX_DURATION)
     clear = reader.take(1)[0]

@@ -14,7 +14,7 @@ import structlog
 
 from gridsession._logs import logger
 
-__all__ = ["CommandDone", "CommandRetried", "Event", "Hook", "Hooks", "LeaseRenewed", "MembersChanged"]
+__all__ = ["CommandDone", "CommandRetried", "Event", "Evicted", "Hook", "Hooks", "LeaseRenewed", "MembersChanged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,14 @@ class CommandRetried:
 
 
 @dataclass(frozen=True, slots=True)
+class Evicted:
+    """A session (or global) that still lived was lost by memory pressure: the driver holds as many as it may."""
+
+    namespace: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseRenewed:
     """A turn's lease was renewed, or (`lost`) could not be: its commit will fail."""
 
@@ -66,7 +74,7 @@ class MembersChanged:
     members: int
 
 
-Event: TypeAlias = CommandDone | CommandRetried | LeaseRenewed | MembersChanged
+Event: TypeAlias = CommandDone | CommandRetried | Evicted | LeaseRenewed | MembersChanged
 Hook: TypeAlias = Callable[[Event], None]
 
 

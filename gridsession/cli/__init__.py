@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from gridsession.errors import GridSessionError
 
-_COMMANDS = ("demo", "node")
+_COMMANDS = {"chat": "chat", "copy": "copying", "demo": "demo", "import": "importing", "node": "node"}
+"""Commands and their modules: some commands are words that Python keeps for itself."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app.callback()(_options)
     # one command imports one module, help imports all of them
     for name in arguments[:1] if arguments[:1] and arguments[0] in _COMMANDS else _COMMANDS:
-        app.command(name)(importlib.import_module(f"gridsession.cli.{name}").command)
+        app.command(name)(importlib.import_module(f"gridsession.cli.{_COMMANDS[name]}").command)
     try:
         app(args=arguments, prog_name="gridsession")
     except GridSessionError as error:

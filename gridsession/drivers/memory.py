@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gridsession._commands import Command
 from gridsession._identity import Space
 from gridsession._limits import DEFAULT_LIMITS, Limits
+from gridsession._logs import logger
 from gridsession._record import Record
 from gridsession._reply import Reply
 from gridsession._rules import apply
 from gridsession.drivers import Address, Change, Driver, Page, Promise, Reach
+from gridsession.drivers._eviction import EVICTIONS, Eviction, make_eviction
 from gridsession.errors import InvalidOption, StoreClosed
-from gridsession.hooks import CommandDone, Hooks
+from gridsession.hooks import CommandDone, Evicted, Hooks
 
 __all__ = ["MemoryDriver"]
 
-_WATCH_QUEUE = 1_024
+_WATCH_QUEUE: Final = 1_024
+_SAY_EVERY: Final = 60_000
+"""ms between two lines of the log about evictions."""
+
+_log = logger("drivers")
 
 
 def _host_clock() -> int:
@@ -29,10 +34,15 @@ def _host_clock() -> int:
 
 
 class MemoryDriver(Driver):
-    """`memory://?max_size=500`: a dict per space, least recently used records evicted beyond `max_size` per space.
+    """`memory://?max_size=500&eviction=tinylfu`: a dict per space, of at most `max_size` records each.
+
+    What is evicted is lost: `evicted` counts the sessions that still lived, each is an `Evicted` event, and the log
+    says so once a minute. A session that is held is never evicted, so there may be more for as long as leases last.
 
     Args:
-        max_size: records per space; None = unlimited. Evicted sessions are lost, `evicted` counts them.
+        max_size: records per space; None = unlimited.
+        eviction: who leaves: `lru`, the least recently used, or `tinylfu`, by W-TinyLFU, where sessions that are used
+            often survive a crowd that comes once; it needs the extra `gridsession[tinylfu]`.
         clock: milliseconds since 1970; a test hands in its own.
         limits: what a record may grow to.
         hooks: told of each command.
@@ -46,29 +56,38 @@ class MemoryDriver(Driver):
         self,
         *,
         max_size: int | None = None,
+        eviction: str = "lru",
         clock: Callable[[], int] = _host_clock,
         limits: Limits = DEFAULT_LIMITS,
         hooks: Hooks | None = None,
     ) -> None:
         if max_size is not None and max_size < 1:
             raise InvalidOption(f"max_size must be at least 1, not {max_size}")
+        # Asked for here, so that what is wrong with it shows when the store is made.
+        make_eviction(eviction, max_size or 1)
+        if max_size is None and eviction != EVICTIONS[0]:
+            raise InvalidOption(f"eviction={eviction} evicts nothing without max_size: say how many may be there")
         self.evicted = 0
         self._max_size = max_size
+        self._eviction = eviction
+        self._said = 0
         self._clock = clock
         self._limits = limits
         self._hooks = hooks or Hooks()
-        self._spaces: dict[Space, OrderedDict[str, Record]] = {}
+        self._spaces: dict[Space, dict[str, Record]] = {}
+        self._evictions: dict[Space, Eviction] = {}
         self._due: list[tuple[int, Space, str]] = []
         self._scheduled: dict[tuple[Space, str], int] = {}
         self._watches: set[_Watch] = set()
 
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> MemoryDriver:
-        """See `Driver.from_address`; the only option is `max_size`."""
-        address.only("max_size")
+        """See `Driver.from_address`; options are `max_size` and `eviction`."""
+        address.only("max_size", "eviction")
         if address.location:
             raise InvalidOption("memory:// takes no place: write memory://, with options after a question mark")
-        return cls(max_size=address.option("max_size", int, None), hooks=hooks)
+        eviction = address.option("eviction", str, EVICTIONS[0])
+        return cls(max_size=address.option("max_size", int, None), eviction=eviction, hooks=hooks)
 
     async def open(self) -> None:
         """Nothing to connect to."""
@@ -92,16 +111,15 @@ class MemoryDriver(Driver):
         """Apply the rules; nothing else runs in between."""
         now = self._clock()
         self._sweep(now)
-        records = self._spaces.setdefault(space, OrderedDict())
+        records = self._spaces.setdefault(space, {})
         stored = records.get(session_id)
         after, reply = apply(stored, command, now, session_id, self._limits)
         if after is not stored and after is not None:
             records[session_id] = after
             self._schedule(space, after)
             self._tell(space, after)
-        if session_id in records:
-            records.move_to_end(session_id)
-            self._evict(records, now)
+        if self._max_size is not None and session_id in records:
+            self._evict(space, records, session_id, now)
         if self._hooks:
             name, status = type(command).__name__, reply.status.name.lower()
             self._hooks(CommandDone(space.namespace, session_id, name, status, 0.0, 1, reply.duplicate))
@@ -139,6 +157,7 @@ class MemoryDriver(Driver):
         for watch in self._watches:
             watch.queue.put_nowait(None)
         self._spaces.clear()
+        self._evictions.clear()
         self._due.clear()
         self._scheduled.clear()
 
@@ -167,18 +186,34 @@ class MemoryDriver(Driver):
             due = record.retained_until
             if due is not None and due <= now:
                 del self._spaces[space][session_id]
+                if space in self._evictions:
+                    self._evictions[space].removed(session_id)
             else:
                 self._schedule(space, record)
 
-    def _evict(self, records: OrderedDict[str, Record], now: int) -> None:
-        while self._max_size is not None and len(records) > self._max_size:
-            # A held session stays: without its record, its lease and last token would be granted again.
-            oldest = (name for name, record in records.items() if record.lease is None or record.lease.until <= now)
-            name = next(oldest, None)
-            if name is None:
-                return
-            del records[name]
-            self.evicted += 1
+    def _evict(self, space: Space, records: dict[str, Record], used: str, now: int) -> None:
+        """Take note of what was used, and let go of what is too much."""
+        most = self._max_size or 1
+        eviction = self._evictions.get(space)
+        if eviction is None:
+            eviction = self._evictions[space] = make_eviction(self._eviction, most)
+        eviction.used(used)
+        if len(records) <= most:
+            return
+
+        def is_held(name: str) -> bool:
+            # Without its record, its lease would be granted again while someone holds it.
+            lease = records[name].lease
+            return name == used or (lease is not None and lease.until > now)
+
+        for name in eviction.victims(len(records) - most, is_held):
+            record = records.pop(name)
+            if _lives(record, now):
+                self.evicted += 1
+                self._hooks(Evicted(space.namespace, name))
+                if not self._said or now - self._said >= _SAY_EVERY:
+                    self._said = now
+                    _log.warning("memory.full", max_size=most, evicted=self.evicted, namespace=space.namespace)
 
 
 class _Watch:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from table import CREATED, EMPTY, NOTHING, NOW, Table, both, gone, life, live, v
+from table import CREATED, EMPTY, NOTHING, NOW, Table, both, gone, lease, life, live, ring, v, waiter
 
 from gridsession._codec import encode
 from gridsession._commands import Field, Load, NotRemembered, Touch, Want
@@ -27,6 +27,34 @@ add("load of a session without fields shows two empty bags", live(), Load(), lif
 add("load wanting nothing shows neither times nor fields", R, Load(Want.NOTHING))
 add("load wanting the revision shows times and no fields", R, Load(Want.REVISION), life=LIFE)
 add("load wanting what changed shows no fields, for nothing changed", R, Load(Want.CHANGED), life=LIFE)
+add("load wanting the whole gives the bytes, meta among them", R, Load(Want.WHOLE), life=LIFE, results=(R.encode(),))
+add(
+    "the whole leaves out lease, queue and ring, and nothing else",
+    replace(
+        R, max_lifetime=90_000, last_token=41, lease=lease("a"), queue=(waiter("b"),), ring=(ring(1), ring(2, NOW - 1))
+    ),
+    Load(Want.WHOLE, confirm=True),
+    life=Life(CREATED, 60_000, 90_000, NOW + 50_000),
+    results=(replace(R, max_lifetime=90_000, last_token=41).encode(),),
+)
+add(
+    "the whole shows a touch made on the way",
+    R,
+    Load(Want.WHOLE, touch=Touch(60_000, 70_000)),
+    after=replace(R, touched=NOW, ttl=70_000),
+    life=Life(CREATED, 70_000, None, NOW + 70_000),
+    results=(replace(R, touched=NOW, ttl=70_000).encode(),),
+)
+add(
+    "the whole of a session that has expired is nothing",
+    R,
+    Load(Want.WHOLE),
+    now=NOW + 50_000,
+    status=Status.ABSENT,
+    revision=0,
+    present=False,
+)
+add("the whole of a tombstone is nothing", gone(), Load(Want.WHOLE), status=Status.ABSENT)
 add("confirm changes nothing in the rules", R, Load(confirm=True), life=LIFE, bags=both(R))
 add("load before its deadline", R, Load(not_after=NOW + 1), life=LIFE, bags=both(R))
 add("load at its deadline is too late", R, Load(not_after=NOW), status=Status.TOO_LATE)

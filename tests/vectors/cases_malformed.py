@@ -129,8 +129,9 @@ def commit(name: str, *operations: Any, status: Status = Status.MALFORMED, **cha
 
 
 # load
-for number in (4, 255):
+for number in (5, 255):
     load(f"a load wanting {number}", want=number)
+for number in (4, 5, 255):
     commit(f"a commit wanting {number}", want=number)
 for tail in (-2, -(2**31)):
     load(f"a tail of {tail}", names=(Field(STATE, "a", tail),))

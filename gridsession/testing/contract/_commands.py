@@ -182,7 +182,7 @@ class CommandCases:
     async def test_a_reply_carries_what_was_wanted(self, place: Place) -> None:
         await place.create(ID, Set(STATE, "a", ONE), Set(PROPS, "p", ONE), Remember("messages", M1, 10))
         shown = {}
-        for want in Want:
+        for want in (Want.NOTHING, Want.REVISION, Want.CHANGED, Want.RECORD):
             reply = await place.ask(place.commit(Set(STATE, "b", ONE), want=want))
             assert reply.present
             shown[want] = (reply.life is not None, reply.bags)
@@ -231,6 +231,24 @@ class CommandCases:
             assert reply.status is status, (mode, revision)
         loaded = await place.ask(Load())
         assert (loaded.revision, loaded.bags[STATE]) == (8, {"b": ONE})
+
+    @case
+    async def test_the_whole_record_is_read_and_put_back_with_all_it_remembers(self, place: Place) -> None:
+        fields = Set(STATE, "a", ONE), Set(PROPS, "p", ONE), Remember("messages", M1, 10)
+        made = await place.create(ID, *fields, ttl=60_000)
+        await place.acquire()
+        (whole,) = (await place.ask(Load(Want.WHOLE, confirm=True, not_after=place.not_after()))).results
+        assert isinstance(whole, bytes)
+        record = Record.decode(whole, expected_id=ID, strict=True)
+        assert (record.epoch, record.revision, record.expires_at) == (made.epoch, 1, made.now + 60_000)
+        assert (record.lease, record.queue, record.ring) == (None, (), ())
+        await place.ask(Delete(new_id(), place.not_after()))
+        assert (await place.ask(Load(Want.WHOLE))).results == ()
+        older = await place.ask(Install(new_id(), place.not_after(), whole, Mode.IF_NEWER))
+        assert older.status is Status.CONFLICT, "a copy must not raise what was deleted after it was made"
+        assert (await place.ask(Install(new_id(), place.not_after(), whole))).status is Status.OK
+        loaded = await place.ask(Load(seen=NotRemembered("messages", M1)))
+        assert (loaded.seen, loaded.bags[STATE], loaded.bags[PROPS]) == (True, {"a": ONE}, {"p": ONE})
 
     @case
     async def test_a_commit_that_finds_nothing_to_do_writes_nothing(self, place: Place) -> None:

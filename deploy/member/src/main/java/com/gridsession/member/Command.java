@@ -17,6 +17,7 @@ final class Command {
     static final int REVISION = 1;
     static final int CHANGED = 2;
     static final int RECORD = 3;
+    static final int WHOLE = 4;
 
     static final int RESTART = 0;
     static final int KEEP = 1;
@@ -165,7 +166,7 @@ final class Command {
     }
 
     private void readLoad(Cursor cursor) {
-        want = choice(cursor, RECORD);
+        want = choice(cursor, WHOLE);
         if (hasNames()) {
             count = cursor.u16();
             listAt = cursor.at;

@@ -146,8 +146,23 @@ public final class Rules {
             reply.grant(grant.token, grant.until, grant.place);
         }
         reply.seen = command.asksSeen() && Guards.remembers(record, command.from(command.seenAt));
+        if (command.want == Command.WHOLE && record.live) {
+            reply.results = whole(record);
+        }
         Bag[] selected = command.hasNames() && record.live ? selected(record) : null;
         return show(reply, record == base ? null : record, command.want, selected);
+    }
+
+    /** As the one result: the record's bytes without what belongs to this place. */
+    private static byte[] whole(Record record) {
+        Record plain = record.copy();
+        plain.lease = null;
+        plain.queue = Waiter.NOBODY;
+        plain.ring = Ring.EMPTY;
+        byte[] bytes = plain.encode();
+        Results results = new Results(bytes.length);
+        results.bytes(bytes, 0, bytes.length);
+        return results.encoded();
     }
 
     /** Only the fields asked for; each bag asked about answers, if only that it has none of them. */
