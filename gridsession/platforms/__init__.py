@@ -9,18 +9,20 @@
 
 Bodies are untrusted: whatever they hold, the functions here return or raise `UnknownEvent`. They check no signature;
 do that first, on the raw bytes. Each platform is in the file of its name: `line`, `telegram`, `messenger` (with
-`facebook`), `slack`, `viber`, `whatsapp` (by Twilio), `whatsapp-cloud`, `console`.
+`facebook`), `slack`, `viber`, `whatsapp` (by Twilio), `whatsapp-cloud`, `console`. A package adds another by an entry
+point of the group `gridsession.platforms`: the platform's name, and a `Platform`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from typing import Final
 
 from gridsession.errors import InvalidInput, InvalidOption, UnknownEvent
-from gridsession.platforms._events import Fields, Platform, not_of, read_body
+from gridsession.platforms._events import Fields, Platform, Source, not_of, read_body, session_of
 from gridsession.platforms._javascript import RaisesTypeError
-from gridsession.platforms._options import Mode, Rules, Scope, read_options, shown
+from gridsession.platforms._options import Mode, Options, Rules, Scope, read_options, shown
 from gridsession.platforms.console import CONSOLE
 from gridsession.platforms.line import LINE
 from gridsession.platforms.messenger import FACEBOOK, MESSENGER
@@ -30,8 +32,22 @@ from gridsession.platforms.viber import VIBER
 from gridsession.platforms.whatsapp import WHATSAPP
 from gridsession.platforms.whatsapp_cloud import WHATSAPP_CLOUD
 
-__all__ = ["Mode", "Rules", "Scope", "UnknownEvent", "events", "message_id", "one_event", "session_ids"]
+__all__ = [
+    "Mode",
+    "Options",
+    "Platform",
+    "Rules",
+    "Scope",
+    "Source",
+    "UnknownEvent",
+    "events",
+    "message_id",
+    "one_event",
+    "session_ids",
+    "session_of",
+]
 
+_GROUP: Final = "gridsession.platforms"
 _PLATFORMS: Final[dict[str, Platform]] = {
     "console": CONSOLE,
     "facebook": FACEBOOK,
@@ -205,7 +221,17 @@ def message_id(platform: str, event: Fields) -> str | None:
 
 
 def _platform(name: object) -> Platform:
-    rules = _PLATFORMS.get(name) if isinstance(name, str) else None
+    rules = (_PLATFORMS.get(name) or _registered(name)) if isinstance(name, str) else None
     if rules is None:
-        raise InvalidOption(f"no platform {shown(name)}; known are: {', '.join(sorted(_PLATFORMS))}")
+        known = {*_PLATFORMS, *entry_points(group=_GROUP).names}
+        raise InvalidOption(f"no platform {shown(name)}; known are: {', '.join(sorted(known))}")
     return rules
+
+
+def _registered(name: str) -> Platform | None:
+    for point in entry_points(group=_GROUP, name=name):
+        found = point.load()
+        if not isinstance(found, Platform):
+            raise InvalidOption(f"what is registered as platform {shown(name)} is no gridsession.platforms.Platform")
+        return found
+    return None
