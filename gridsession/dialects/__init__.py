@@ -1,1 +1,1 @@
-"""Session APIs that bot developers know from other systems, over the same sessions: `jawce`, `bottender`, `toolbot`, `opengram`."""
+"""Other systems' session APIs over the same sessions, each in the module of its name."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, MutableMapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from gridsession._document import HEADER, from_document, to_document
-from gridsession._identity import Space
+from gridsession._identity import SessionId, Space
 from gridsession._limits import DEFAULT_LIMITS, Limits
 from gridsession._record import Record
 from gridsession.drivers import Address, Promise, Reach
@@ -19,10 +19,11 @@ from gridsession.hooks import Hooks
 __all__ = ["MappingDriver"]
 
 _DEFAULT_SPACE: Final = Space("default", "sessions")
+_HEADS: Final = ("sessions/", "globals/")
 
 
 class MappingDriver(SwapDriver):
-    """Wraps a store and keeps readable documents in it (see `gridsession._document`), under the bare session id.
+    """Wraps a store and keeps readable documents in it (see `gridsession._document`), under the session id.
 
     It takes a mutable mapping; an object with `get(key)` and `set(key, value)` or `put(key, value)`, and where it has
     them `delete(key)` and `keys()`; or one with `read(key)`, `write(key, value)`, `destroy(key)`, and where it has them
@@ -34,7 +35,13 @@ class MappingDriver(SwapDriver):
 
     Args:
         store: it is never closed here.
-        ttl: hand `ttl=` to set or put, in this unit; None = the store is not told when a session ends.
+        ttl: hand `ttl=` to set or put, in this unit, so that the store removes what has ended. None = it is not told;
+            what has ended is then removed from here each minute, where the store can list and delete.
+        bare: sessions of this platform (in the namespace "default") stand under their key alone, without `platform:`.
+            All else then stands under a longer name, so that no two ids ever meet; one store has one `bare` for life.
+        tombstones: what is left of a deleted session stays until its last change is forgotten (seconds). False: it is
+            removed at once, for one who makes one change after the other: a change that is repeated because its answer
+            was lost is not known for one any more after a delete.
         clock: milliseconds since 1970.
         deadline, poll, limits: see `SwapDriver`.
     """
@@ -52,6 +59,8 @@ class MappingDriver(SwapDriver):
         store: object,
         *,
         ttl: Literal["seconds", "milliseconds"] | None = None,
+        bare: str | None = None,
+        tombstones: bool = True,
         clock: Callable[[], int] = host_clock,
         deadline: float = DEADLINE,
         poll: float = POLL,
@@ -62,9 +71,11 @@ class MappingDriver(SwapDriver):
         self._store = _shape(store)
         self._name = type(store).__name__
         self._ttl = ttl
+        self._keys = _Keys(None if bare is None else SessionId.parse(SessionId(bare, "-")).platform)
+        self._tombstones = tombstones
         self._clock = clock
         self._writing = Lines()
-        if self._store.remove is not None and (self._store.keys or self._store.all):
+        if ttl is None and self._store.remove is not None and (self._store.keys or self._store.all):
             self.sweep_every = 60.0
 
     @classmethod
@@ -87,27 +98,27 @@ class MappingDriver(SwapDriver):
 
     def where(self, space: Space, session_id: str) -> str:
         """The key in the store."""
-        return f"key {_key(space, session_id)!a} of the wrapped {self._name}"
+        return f"key {self._keys.of(space, session_id)!a} of the wrapped {self._name}"
 
     async def read(self, space: Space, session_id: str) -> Held:
         """The document as a record; the record's bytes are its version."""
-        data = await self._data(_key(space, session_id), session_id)
+        data = await self._data(self._keys.of(space, session_id), session_id)
         return Held(data, data, self._clock())
 
     async def swap(
         self, space: Space, session_id: str, held: Held, data: bytes | None, *, keep_until: int | None, before: int
     ) -> bool:
         """Look again and store, while no one else of this driver does."""
-        key, line = _key(space, session_id), (space, session_id)
+        key, line = self._keys.of(space, session_id), (space, session_id)
         await self._writing.enter(line)
         try:
             now = self._clock()
             if await self._data(key, session_id) != held.data or (before and now >= before):
                 return False
             try:
-                if data is not None:
-                    document = to_document(Record.decode(data), space)
-                    await self._call(self._store.put, key, document, **self._left(keep_until, now))
+                record = None if data is None else Record.decode(data)
+                if record is not None and not self._is_needless(record):
+                    await self._call(self._store.put, key, to_document(record, space), **self._left(keep_until, now))
                 elif self._store.remove is not None:
                     await self._call(self._store.remove, key)
             except Unavailable as error:
@@ -120,10 +131,10 @@ class MappingDriver(SwapDriver):
         """Documents in the order of their ids; all keys are asked for again for each page."""
         ids: dict[str, Any] = {}
         if self._store.keys is not None:
-            head = _key(space, "")
             for key in await self._many(self._store.keys):
-                if isinstance(key, str) and key.startswith(head):
-                    ids[key[len(head) :]] = None
+                session_id = self._keys.id_of(space, key) if isinstance(key, str) else None
+                if session_id is not None:
+                    ids[session_id] = None
         elif self._store.all is not None:
             for document in await self._many(self._store.all):
                 if _is_of(document, space):
@@ -133,7 +144,7 @@ class MappingDriver(SwapDriver):
         found = sorted(name for name in ids if name.startswith(prefix) and (cursor is None or name > cursor))
         records = []
         for session_id in found[:limit]:
-            key = _key(space, session_id)
+            key = self._keys.of(space, session_id)
             document = ids[session_id] or await self._call(self._store.get, key)
             # Others may keep what is not ours under keys of their own.
             if _is_of(document, space):
@@ -153,6 +164,11 @@ class MappingDriver(SwapDriver):
                 " it is: import it, or use another store",
                 session_id=session_id,
             ) from None
+
+    def _is_needless(self, record: Record) -> bool:
+        if self._tombstones or self._store.remove is None:
+            return False
+        return not record.live and record.lease is None and not record.queue
 
     def _left(self, keep_until: int | None, now: int) -> dict[str, float]:
         if self._ttl is None or keep_until is None:
@@ -210,6 +226,29 @@ def _is_of(document: Any, space: Space) -> bool:
     return bool(document[HEADER].get("space") == f"{space.kind}/{space.namespace}")
 
 
-def _key(space: Space, session_id: str) -> str:
-    """The bare id; what is not of the default namespace's sessions gets a head that no id can begin with."""
-    return session_id if space == _DEFAULT_SPACE else f"{space.kind}/{space.namespace}/{session_id}"
+class _Keys(NamedTuple):
+    """Which key an id stands under. No two ids share one: a platform has no slash, and a bare key that begins like the
+    head of another id is not left bare."""
+
+    bare: str | None
+
+    def of(self, space: Space, session_id: str) -> str:
+        """The key of an id."""
+        head = _head(space)
+        if space != _DEFAULT_SPACE:
+            return head + session_id
+        if self.bare is None:
+            return session_id
+        platform, _, key = session_id.partition(":")
+        return key if platform == self.bare and not key.startswith(_HEADS) else head + session_id
+
+    def id_of(self, space: Space, key: str) -> str | None:
+        """The id under a key, or None if it is none of that space."""
+        head = _head(space)
+        if space == _DEFAULT_SPACE and (self.bare is None or not key.startswith(_HEADS)):
+            return key if self.bare is None else f"{self.bare}:{key}"
+        return key[len(head) :] if key.startswith(head) else None
+
+
+def _head(space: Space) -> str:
+    return f"{space.kind}/{space.namespace}/"

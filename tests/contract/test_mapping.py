@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gridsession import SessionStore
 from gridsession._document import from_document, to_document
@@ -18,7 +19,15 @@ from gridsession._record import Record
 from gridsession.drivers import Driver
 from gridsession.drivers._clock import host_clock
 from gridsession.drivers.mapping import MappingDriver
-from gridsession.errors import CorruptRecord, InvalidOption, OutcomeUnknown, Unavailable, Unsupported
+from gridsession.errors import (
+    Conflict,
+    CorruptRecord,
+    InvalidOption,
+    InvalidSessionId,
+    OutcomeUnknown,
+    Unavailable,
+    Unsupported,
+)
 from gridsession.testing.clock import ManualClock
 from gridsession.testing.contract import DriverContract
 from tests.strategies import records
@@ -190,6 +199,89 @@ async def test_a_store_that_fails_is_an_error_of_ours() -> None:
             await store.session("line:U1").set("a", 1)
         with pytest.raises(Unavailable, match="get"):
             await store.session("line:U1").load()
+
+
+# --- bare keys, and no tombstones ------------------------------------------------------------------------------------
+
+PARTS = st.sampled_from(
+    ["a", "b", "sessions", "globals", "default", "shop", "opengram", "line", ":", "/", "%", "1", " "]
+)
+KEYS = st.lists(PARTS, min_size=1, max_size=5).map("".join)
+SPACES = st.builds(Space, st.sampled_from(["default", "shop"]), st.sampled_from(["sessions", "globals"]))
+IDS = st.builds("{}:{}".format, st.sampled_from(["opengram", "line", "a"]), KEYS)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(SPACES, IDS), min_size=2, max_size=40, unique=True))
+def test_no_two_ids_share_a_key(ids: list[tuple[Space, str]]) -> None:
+    for driver in (MappingDriver({}, bare="opengram"), MappingDriver({})):
+        assert len({driver.where(space, session_id) for space, session_id in ids}) == len(ids)
+
+
+async def test_one_platforms_sessions_stand_under_their_bare_keys() -> None:
+    found: dict[str, Any] = {}
+    driver = MappingDriver(found, bare="opengram")
+    ids = ["opengram:1:2", "line:U1", "opengram:line:U1", "opengram:sessions/default/line:U1", "opengram:globals/x"]
+    async with SessionStore.open(driver=driver) as store, SessionStore.open(driver=driver, namespace="shop") as shop:
+        for session_id in ids:
+            await store.session(session_id).set("id", session_id)
+        await shop.session("opengram:1:2").set("id", "of the shop")
+        await store.globals.set("opengram:1:2", "a global")
+        assert {one async for one in store.ids()} == set(ids)
+        assert [one async for one in store.ids("opengram:1")] == ["opengram:1:2"]
+        assert [one async for one in shop.ids()] == ["opengram:1:2"]
+        assert [await store.session(one).get("id") for one in ids] == ids
+    assert set(found) == {
+        "1:2",
+        "line:U1",
+        "sessions/default/line:U1",
+        "sessions/default/opengram:sessions/default/line:U1",
+        "sessions/default/opengram:globals/x",
+        "sessions/shop/opengram:1:2",
+        "globals/default/opengram:1:2",
+    }
+    assert found["line:U1"]["id"] == "opengram:line:U1"
+
+
+@pytest.mark.parametrize("bare", ["", "Opengram", "a:b", "a/b"])
+def test_what_is_no_platform_cannot_be_bare(bare: str) -> None:
+    with pytest.raises(InvalidSessionId):
+        MappingDriver({}, bare=bare)
+
+
+async def test_a_deleted_session_leaves_a_tombstone_only_where_it_is_wanted() -> None:
+    for wanted in (True, False):
+        found = Keyv()
+        async with SessionStore.open(driver=MappingDriver(found, tombstones=wanted)) as store:
+            session = store.session("line:U1")
+            await session.set("a", 1)
+            assert await session.delete()
+            assert not await session.exists()
+            assert list(found.texts) == (["line:U1"] if wanted else [])
+            assert not await session.delete()
+            await session.set("b", 2)
+            assert dict(await session.load()) == {"b": 2}
+
+
+async def test_without_tombstones_a_turn_that_began_before_a_delete_raises_nothing_from_the_dead() -> None:
+    found = Keyv()
+    async with SessionStore.open(driver=MappingDriver(found, tombstones=False)) as store:
+        session = store.session("line:U1")
+        await session.set("a", 1)
+        with pytest.raises(Conflict):
+            async with store.turn("line:U1", exclusive=False) as turn:
+                turn.state["b"] = 2
+                await session.delete()
+        # A turn that holds the session keeps what its lease needs until it ends.
+        async with store.turn("line:U1") as turn:
+            assert not turn.exists
+            assert list(found.texts) == ["line:U1"]
+        assert found.texts == {}
+
+
+def test_a_store_that_is_told_the_ttl_is_not_swept_from_here() -> None:
+    assert MappingDriver(Keyv()).sweep_every is not None
+    assert MappingDriver(Keyv(), ttl="seconds").sweep_every is None
 
 
 def test_what_is_no_store_is_refused() -> None:

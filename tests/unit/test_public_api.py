@@ -28,7 +28,12 @@ def _public_modules() -> list[str]:
     return ["gridsession", *(name for name in found if not any(part.startswith("_") for part in name.split(".")))]
 
 
-MODULES = _public_modules()
+FRAMEWORKS = ("aiogram", "key_value", "langgraph", "openai_agents", "pydantic_ai", "python_telegram_bot")
+"""Adapters import the framework they adapt to, so they are looked at where it is installed (`pytest -m frameworks`)."""
+MODULES = [
+    pytest.param(name, marks=pytest.mark.frameworks if name.rpartition(".")[2] in FRAMEWORKS else ())
+    for name in _public_modules()
+]
 
 
 def _exports(module: ModuleType) -> list[str]:
