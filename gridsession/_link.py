@@ -98,13 +98,17 @@ class Link:
         deadline = self._deadline / 1000
         if within is not None and within < deadline:
             deadline = within
-        ends = loop.time() + deadline
+        ends, busy = loop.time() + deadline, None
         while True:
             reply = await self.driver.execute(self.space, session_id, command, deadline=deadline)
             deadline = ends - loop.time() - pause
+            if reply.status is Status.TOO_LATE and busy is not None:
+                # It came too late for having been told busy; that is what its caller should know.
+                return busy
             if reply.status is not Status.BUSY or deadline <= 0:
                 return reply
             # Nothing was applied: the same command again, until the place forgets older ones.
+            busy = reply
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.2)
 

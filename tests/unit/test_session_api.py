@@ -10,8 +10,11 @@ import pytest
 
 from gridsession import ABSENT, KEEP, Bag, Policy, Revision, Session, SessionId, SessionStore, operations
 from gridsession._commands import Command
+from gridsession._identity import Space
+from gridsession._limits import Limits
+from gridsession._reply import Reply, Status
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.errors import InvalidInput, InvalidOption, InvalidSessionId, InvalidValue
+from gridsession.errors import Busy, InvalidInput, InvalidOption, InvalidSessionId, InvalidValue
 from gridsession.testing.clock import ManualClock
 
 ID = "test:1"
@@ -253,3 +256,23 @@ async def test_a_change_of_nothing_makes_no_session(verb: str, driver: MemoryDri
         made = await session.update(a=1)
         await getattr(session, verb)()
         assert (await session.load()).revision == made.revision
+
+
+async def test_who_was_told_busy_until_it_was_too_late_is_told_busy(clock: ManualClock) -> None:
+    class Crowded(MemoryDriver):
+        """Remembers one change, and asks come so late that there is no time left for a second attempt."""
+
+        async def execute(
+            self, space: Space, session_id: str, command: Command, *, deadline: float | None = None
+        ) -> Reply:
+            reply = await super().execute(space, session_id, command, deadline=deadline)
+            if reply.status is Status.BUSY:
+                clock.advance(60)
+            return reply
+
+    async with SessionStore.open(driver=Crowded(clock=clock, limits=Limits(ring=1))) as store:
+        session = store.session(ID)
+        await session.set("a", 1)
+        with pytest.raises(Busy):
+            await session.set("a", 2)
+        assert await session.get("a") == 1
