@@ -10,17 +10,24 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import quote
 
 from gridsession import SessionStore, platforms
-from gridsession.dialects.bottender._places import file_url, memory_url, mongo_url, redis_url
+from gridsession.dialects.bottender._places import (
+    Options,
+    file_url,
+    in_snake_case,
+    memory_url,
+    mongo_url,
+    named,
+    redis_url,
+    section,
+)
 from gridsession.dialects.bottender._state import storable
 from gridsession.dialects.bottender._stores import Lifetime
 from gridsession.drivers import Driver
 from gridsession.errors import InvalidOption
-
-Options: TypeAlias = Mapping[str, Any]
 
 _CHANNEL_OPTIONS: Final = (
     "mode",
@@ -33,7 +40,6 @@ _CHANNEL_OPTIONS: Final = (
 )
 _PREFIX_BY_FUNCTION: Final = "get_session_key_prefix"
 """Bottender's name for a `session_key_prefix` that is a function."""
-_CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _NAME: Final = re.compile(r"[\w.-]{1,64}")
 _HAZELCAST: Final = ("url", "members", "cluster", "namespace", "connect_timeout", "max_in_flight")
 _LMDB: Final = ("path", "namespace", "fsync", "max_bytes")
@@ -73,40 +79,11 @@ def read_config(config: Options | str | os.PathLike[str] | None) -> Settings:
     session = named("session", found.get("session") or {}, "driver", "expires_in", "stores")
     channels = found.get("channels") or {}
     return Settings(
-        _place(session.get("driver"), _section("session.stores", session.get("stores") or {})),
+        _place(session.get("driver"), section("session.stores", session.get("stores") or {})),
         session.get("expires_in"),
         storable(found.get("initial_state") or {}, "initial_state"),
-        {name: _channel(name, options) for name, options in _section("channels", channels).items()},
+        {name: _channel(name, options) for name, options in section("channels", channels).items()},
     )
-
-
-def named(what: str, given: object, *known: str) -> dict[str, Any]:
-    """Options by their names in snake_case, whichever way they were written.
-
-    Raises:
-        InvalidOption: a name that is not known; the message lists those that are.
-    """
-    told = _in_snake_case(what, given)
-    for name in told:
-        if name not in known:
-            raise InvalidOption(f"{what} has no option {name[:64]!a}; known are: {', '.join(known)}")
-    return told
-
-
-def _in_snake_case(what: str, given: object) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    for name, value in _section(what, given).items():
-        snake = _CAPITAL.sub(r"_\1", name).lower()
-        if snake in told:
-            raise InvalidOption(f"option {snake[:64]} of {what} is given twice")
-        told[snake] = value
-    return told
-
-
-def _section(what: str, given: object) -> Mapping[str, Any]:
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-        raise InvalidOption(f"{what} must be a mapping of names to values, not {type(given).__name__}")
-    return given
 
 
 def _from_file(path: Path) -> Options:
@@ -115,7 +92,7 @@ def _from_file(path: Path) -> Options:
         if path.suffix == ".toml":
             return tomllib.loads(text)
         if path.suffix == ".json":
-            return _section(path.name, json.loads(text))
+            return section(path.name, json.loads(text))
     except OSError as error:
         raise InvalidOption(f"the configuration {path.name} cannot be read: {error.strerror}") from None
     except ValueError as error:  # UnicodeDecodeError, JSONDecodeError and TOMLDecodeError are
@@ -139,8 +116,8 @@ def _place(driver: object, stores: Options) -> object:
         return driver
     if not isinstance(driver, str) or driver not in places:
         # Only what looks like a name is shown: a URL that was mistyped may hold a password.
-        named = isinstance(driver, str) and _NAME.fullmatch(driver)
-        shown = repr(driver) if named else f"(a {type(driver).__name__})"
+        is_name = isinstance(driver, str) and _NAME.fullmatch(driver)
+        shown = repr(driver) if is_name else f"(a {type(driver).__name__})"
         raise InvalidOption(
             f"session.driver {shown} is not known; known are: {', '.join(sorted(places))}, and the URL of any driver"
         )
@@ -163,7 +140,7 @@ def _by_environment(choice: Options) -> object:
 
 def _built_in(name: str, options: object) -> str:
     if isinstance(options, Mapping):
-        _section(f"session.stores.{name}", options)
+        section(f"session.stores.{name}", options)
     return _BUILT_IN[name](options)
 
 
@@ -264,7 +241,7 @@ def _channel(name: str, options: object) -> dict[str, Any]:
     """What a channel says of its sessions. What else it says is for who talks to the platform, and read over."""
     platforms.message_id(name, {})  # raises, with the list, for a platform that is not known
     known = (*_CHANNEL_OPTIONS, _PREFIX_BY_FUNCTION)
-    told = _in_snake_case(f"channels.{name}", options)
+    told = in_snake_case(f"channels.{name}", options)
     for option in told:
         meant = difflib.get_close_matches(option, known, 1, 0.8)
         if meant and option not in known:

@@ -206,8 +206,8 @@ class ConsoleBot(Console[ConsoleContext]):
         self._initial_state = storable(initial_state or {}, "initial_state")
 
     def _exchange(self, event: ConsoleEvent, send: Send) -> ConsoleContext:
-        turn = self._store.sessions.turn(self._named, ttl=self._store.expires_in)
-        return ConsoleContext(self._named.platform, event, turn, initial_state=self._initial_state, send=send)
+        turn, platform = self._store.turn(self._named), self._named.platform
+        return ConsoleContext(platform, event, turn, initial_state=self._initial_state, send=send)
 
     def _state(self, session: Mapping[str, Any]) -> Any:
         return session.get(STATE, {})

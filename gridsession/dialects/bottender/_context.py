@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from gridsession import SessionId, Turn
-from gridsession.dialects.bottender._event import BARE_IDS, Event
+from gridsession.dialects.bottender._event import Event
 from gridsession.dialects.bottender._recorded import PARTS, record
 from gridsession.dialects.bottender._shape import LAST_ACTIVITY, STATE
 from gridsession.dialects.bottender._state import EMPTY, ReadOnlyDict, frozen, storable, thawed
@@ -88,7 +88,7 @@ class ContextSession(Mapping[str, Any]):
                 f"context.session.{name} is read-only: it follows from the event, and the state changes by set_state"
             )
         if self._context._writable("context.session was changed") is not None:
-            self._props[name] = value
+            self._props.update(storable({name: value}, "context.session"))
 
 
 class Context:
@@ -248,8 +248,7 @@ class Context:
             self._replace(turn)
         self._state = frozen(turn.state)
         record(self._platform, self._event, named.key, props, _now())
-        platform = BARE_IDS if self._platform == BARE_IDS else named.platform
-        self._session = ContextSession(self, self._event.session_id or turn.id, platform, props)
+        self._session = ContextSession(self, self._event.session_id or turn.id, named.platform, props)
 
     def _replace(self, turn: Turn) -> None:
         turn.state.clear()

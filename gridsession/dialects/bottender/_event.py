@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from gridsession import SessionId
-
-BARE_IDS: Final = "whatsapp-cloud"
-"""The one platform whose ids have no `platform:` in front."""
 
 
 class Fields(dict[str, Any]):

@@ -24,26 +24,71 @@ _LOOPBACK: Final = {4: "127.0.0.1", 6: "::1"}
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
+def named(what: str, given: object, *known: str) -> dict[str, Any]:
+    """Options by their names in snake_case, whichever way they were written.
+
+    Raises:
+        InvalidOption: a name that is not known; the message lists those that are.
+    """
+    told = in_snake_case(what, given)
+    for name in told:
+        if name not in known:
+            raise InvalidOption(f"{what} has no option {name[:64]!a}; known are: {', '.join(known)}")
+    return told
+
+
+def in_snake_case(what: str, given: object) -> dict[str, Any]:
+    """The same, whatever names there are.
+
+    Raises:
+        InvalidOption: no mapping of names, or two ways to write one name.
+    """
+    told: dict[str, Any] = {}
+    for name, value in section(what, given).items():
+        snake = _CAPITAL.sub(r"_\1", name).lower()
+        if snake in told:
+            raise InvalidOption(f"option {snake[:64]} of {what} is given twice")
+        told[snake] = value
+    return told
+
+
+def section(what: str, given: object) -> Options:
+    """What is given, if it is a mapping of names to values.
+
+    Raises:
+        InvalidOption: it is none.
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InvalidOption(f"{what} must be a mapping of names to values, not {type(given).__name__}")
+    return given
+
+
 def seconds_of(expires_in: float | dt.timedelta | None, unit: float) -> float | None:
     """How long sessions live, in seconds; None = for ever.
 
     Args:
-        expires_in: in units of `unit` seconds, or a timedelta; `math.inf` = for ever.
+        expires_in: in units of `unit` seconds, a minute's or one, or a timedelta; `math.inf` = for ever.
 
     Raises:
         InvalidOption: not positive.
     """
     if expires_in is None or expires_in == math.inf:
         return None
-    if isinstance(expires_in, (int, float)) and not isinstance(expires_in, bool):
-        expires_in *= unit
-    return milliseconds(expires_in, "expires_in") / 1000
+    word = "seconds" if unit == 1 else "minutes"
+    if isinstance(expires_in, dt.timedelta):
+        return milliseconds(expires_in, "expires_in") / 1000
+    if isinstance(expires_in, bool) or not isinstance(expires_in, (int, float)):
+        raise InvalidOption(f"expires_in must be {word} or a timedelta, not {type(expires_in).__name__}")
+    try:
+        return milliseconds(expires_in * unit, "expires_in") / 1000
+    except (InvalidOption, OverflowError):
+        raise InvalidOption(f"expires_in must be positive and at most 100 years, not {expires_in} {word}") from None
 
 
 def memory_url(max_size: float | Options | None) -> str:
     """`max_size` sessions, the least recently used ones forgotten beyond; none, 0 or infinity = without limit."""
     if isinstance(max_size, Mapping):
-        max_size = _read("MemorySessionStore", max_size, "max_size").get("max_size")
+        max_size = named("MemorySessionStore", max_size, "max_size").get("max_size")
     if not max_size or max_size == math.inf:
         return "memory://"
     if isinstance(max_size, bool) or not isinstance(max_size, (int, float)) or max_size != int(max_size):
@@ -54,7 +99,7 @@ def memory_url(max_size: float | Options | None) -> str:
 def file_url(directory: str | os.PathLike[str] | Options | None) -> str:
     """A directory; `.sessions` of the working directory if none is named."""
     if isinstance(directory, Mapping):
-        directory = _read("FileSessionStore", directory, "dirname").get("dirname")
+        directory = named("FileSessionStore", directory, "dirname").get("dirname")
     if directory is not None and not isinstance(directory, (str, os.PathLike)):
         raise InvalidOption(f"dirname of FileSessionStore must be a path, not {type(directory).__name__}")
     return Path(directory or ".sessions").absolute().as_uri()
@@ -66,7 +111,7 @@ def mongo_url(url: str | Options | None, options: Options | None) -> str:
         if options:
             raise InvalidOption("give MongoSessionStore its options once: in the first argument or in the second")
         url, options = None, url
-    told = _read("MongoSessionStore", options or {}, "url", "collection_name")
+    told = named("MongoSessionStore", options or {}, "url", "collection_name")
     url = _text("url of MongoSessionStore", url or told.get("url") or "mongodb://127.0.0.1:27017")
     if not url.startswith(("mongodb://", "mongodb+srv://")):
         raise InvalidOption("the url of MongoSessionStore begins with mongodb:// or mongodb+srv://")
@@ -84,7 +129,7 @@ def redis_url(option: str | int | Options | None) -> str:
         return option
     if option is None or isinstance(option, (int, str)):
         option = {} if option is None else {"port": option}
-    told = _read("RedisSessionStore", option, *_REDIS_OPTIONS)
+    told = named("RedisSessionStore", option, *_REDIS_OPTIONS)
     host = _host(told.get("host"), told.get("family"))
     port, database = (_number(name, told.get(name), default) for name, default in (("port", 6379), ("db", 0)))
     user, password = (quote(_text(name, told.get(name) or ""), safe="") for name in ("username", "password"))
@@ -130,19 +175,6 @@ def _host(host: object, family: object) -> str:
     if number and address.version != number:
         raise InvalidOption(f"host of RedisSessionStore is an IPv{address.version} address, but family is {number}")
     return f"[{text}]" if address.version == 6 else text
-
-
-def _read(what: str, given: Options, *known: str) -> dict[str, Any]:
-    """Options by their names in snake_case, whichever way they were written."""
-    told: dict[str, Any] = {}
-    for name, value in given.items():
-        snake = _CAPITAL.sub(r"_\1", name).lower() if isinstance(name, str) else ""
-        if snake not in known:
-            raise InvalidOption(f"{what} has no option {ascii(name)[:64]}; known are: {', '.join(known)}")
-        if snake in told:
-            raise InvalidOption(f"option {snake} of {what} is given twice")
-        told[snake] = value
-    return told
 
 
 def _text(name: str, value: object) -> str:

@@ -11,11 +11,11 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
-from gridsession import RESTART, SessionId, SessionStore, Turn, platforms
-from gridsession.dialects.bottender._config import Options, Settings, is_store, read_config
+from gridsession import SessionId, SessionStore, Turn, platforms
+from gridsession.dialects.bottender._config import Settings, is_store, read_config
 from gridsession.dialects.bottender._context import Context
-from gridsession.dialects.bottender._event import BARE_IDS, Event
-from gridsession.dialects.bottender._places import seconds_of
+from gridsession.dialects.bottender._event import Event
+from gridsession.dialects.bottender._places import Options, seconds_of
 from gridsession.dialects.bottender._shape import BARE, shown_id, stored_id
 from gridsession.dialects.bottender._stores import GridSessionStore, Lifetime
 from gridsession.errors import InvalidOption, StoreClosed, UsageError
@@ -36,6 +36,8 @@ class Sessions:
         for event in sessions.events("line", request.body):
             async with sessions.context("line", event) as context:
                 context.set_state({"count": context.state.get("count", 0) + 1})
+
+    The first context opens the place if nobody did; `aclose` or `async with` close it.
 
     Args:
         config: a mapping, the path of a TOML or JSON file, or None for Bottender's defaults. Names may be written in
@@ -220,11 +222,9 @@ class Sessions:
     async def _turn(self, session: SessionId, wait: Duration | None, message: object | None) -> Turn:
         if self._state != "open":
             await self.connect()
-        store = self.store
-        life = store.expires_in if self._settings.expires_in is None else self._life
-        # Where nobody says how long sessions live, one that was told so elsewhere shall not become one for ever.
-        never = life is None and self._settings.expires_in is not None
-        return store.sessions.turn(session, wait=wait, message=message, ttl=life if life or never else RESTART)
+        if self._settings.expires_in is None:
+            return self.store.turn(session, wait=wait, message=message)
+        return self.store.sessions.turn(session, wait=wait, message=message, ttl=self._life)
 
     @property
     def _by_calling(self) -> bool:
@@ -234,7 +234,7 @@ class Sessions:
         if session_id is not None:
             if not isinstance(event, Mapping):
                 raise InvalidOption("an event whose session is told is a mapping, not text: parse it first")
-            bare = platform == BARE_IDS and isinstance(session_id, str)
+            bare = platform == BARE and isinstance(session_id, str)
             told = stored_id(str(session_id)) if bare else SessionId.parse(session_id)
             return Event(event, told, shown_id(told))
         if isinstance(event, Event):
@@ -263,7 +263,7 @@ def _event(platform: str, fields: Mapping[str, Any], found: str | None, prefix: 
     """The event with its session; a bare id is kept apart from `platform:key` ids inside of the store."""
     if found is None:
         return Event(fields, None, None)
-    session = SessionId(BARE, found) if platform == BARE_IDS else SessionId.parse(found)
+    session = SessionId(BARE, found) if platform == BARE else SessionId.parse(found)
     if prefix is not None:
         text = prefix(Event(fields, session, found))
         if not isinstance(text, str) or len(text) > 512 or not text.isprintable():

@@ -1,11 +1,12 @@
 """A session as Bottender's stores hand it out, and the record of ours it stands for.
 
-Ids are any text without NUL. One of the form `platform:key` is the same session for all dialects; any other text, a
-bare number say, is a key of the platform `bottender`. Each text names one session and each session has one text:
+Ids are any text without NUL. One of the form `platform:key` is the same session for all dialects; any other text is a
+key of the platform whose ids are bare, `whatsapp-cloud`, where JAWCE has its sessions too. Each text names one
+session and each session has one text; left is what users see, right what the store holds:
 
-    line:U1 = line:U1    66812345678 = bottender:66812345678    bottender:66812345678 = bottender:bottender:66812345678
-
-where the left is what users see and the right what the store holds.
+    line:U1                       line:U1
+    66812345678                   whatsapp-cloud:66812345678
+    whatsapp-cloud:66812345678    whatsapp-cloud:whatsapp-cloud:66812345678
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gridsession import SessionId, Snapshot, operations
+from gridsession.dialects.bottender._state import thawed
 from gridsession.errors import InvalidSessionId, InvalidValue
 
-BARE: Final = "bottender"
-"""The platform, inside of the store, of ids that name none."""
+BARE: Final = "whatsapp-cloud"
+"""The one platform whose ids have no `platform:` in front; inside of the store, that of all ids that name none."""
 STATE: Final = "_state"
 LAST_ACTIVITY: Final = "lastActivity"
 IDENTITY: Final = ("id", "platform")
-_DEPTH: Final = 64
 
 
 def stored_id(text: str) -> SessionId:
@@ -30,8 +31,9 @@ def stored_id(text: str) -> SessionId:
     Raises:
         InvalidSessionId: empty, with NUL, or too long.
     """
-    if not isinstance(text, str):
-        raise InvalidSessionId(f"a session id is text, not {type(text).__name__}")
+    if not isinstance(text, str) or not text:
+        wrong = "empty" if text == "" else type(text).__name__
+        raise InvalidSessionId(f"a session id is text like 'line:U123', not {wrong}")
     rest = text.removeprefix(f"{BARE}:")
     return SessionId.parse(text if _names_a_platform(rest) else SessionId(BARE, text))
 
@@ -83,16 +85,5 @@ def operations_of(session_id: SessionId, session: object) -> list[operations.Ope
     if not props and not state:
         # A record without fields is no session; this one shows nothing that is not shown anyway.
         props = {"id": follows["id"]}
-    made = [operations.set(name, plain(value), bag="props") for name, value in props.items()]
-    return made + [operations.set(name, plain(value)) for name, value in (state or {}).items()]
-
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """A copy in which what is read-only is of the plain types; nested deeper than can be stored it stays as it is."""
-    if depth > _DEPTH:
-        return value
-    if isinstance(value, Mapping):
-        return {name: plain(item, depth + 1) for name, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item, depth + 1) for item in value]
-    return set(value) if isinstance(value, set) else value
+    made = [operations.set(name, thawed(value), bag="props") for name, value in props.items()]
+    return made + [operations.set(name, thawed(value)) for name, value in (state or {}).items()]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from gridsession import operations
 from gridsession.errors import InvalidValue, UsageError
+
+_DEPTH: Final = 64
+"""Beyond what the codec takes, so that it can say where in the value that is."""
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:
@@ -88,18 +92,31 @@ def frozen(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def thawed(value: Any) -> Any:
-    """A plain copy of a value, read-only or not, at every depth: it shares nothing that can be changed."""
-    kind = type(value)
-    if kind is dict or kind is ReadOnlyDict:
-        return {name: thawed(item) for name, item in value.items()}
-    if kind is list or kind is ReadOnlyList:
-        return [thawed(item) for item in value]
-    if kind is set or kind is ReadOnlySet:
+def thawed(value: Any, depth: int = 0) -> Any:
+    """A plain copy of a value, at every depth: of what can be stored it shares nothing that can be changed.
+
+    Any mapping becomes a dict, read-only or not; so do parts of an event. What cannot be stored stays what it is, to
+    be refused by its path.
+
+    Raises:
+        InvalidValue: nested deeper than what can be stored, or it contains itself.
+    """
+    if depth > _DEPTH:
+        raise InvalidValue(f"a value is nested deeper than {_DEPTH} levels, or contains itself")
+    if isinstance(value, Mapping):
+        return {name: thawed(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [thawed(item, depth + 1) for item in value]
+    if isinstance(value, set):
         return set(value)
-    if kind is tuple:
-        return tuple(thawed(item) for item in value)
-    return copy.deepcopy(value)
+    if type(value) is tuple:
+        return tuple(thawed(item, depth + 1) for item in value)
+    if not dataclasses.is_dataclass(value) and not hasattr(type(value), "model_dump"):
+        return value  # of the other kinds that can be stored, none can be changed
+    try:
+        return copy.deepcopy(value)
+    except (RecursionError, TypeError, ValueError):
+        return value
 
 
 def storable(fields: object, what: str) -> dict[str, Any]:
@@ -113,10 +130,7 @@ def storable(fields: object, what: str) -> dict[str, Any]:
     """
     if not isinstance(fields, Mapping):
         raise InvalidValue(f"{what} takes a mapping, not {type(fields).__name__}")
-    try:
-        copied = {name: thawed(value) for name, value in fields.items()}
-    except RecursionError:
-        raise InvalidValue(f"{what} was given a value that is nested too deep, or holds itself") from None
+    copied = {name: thawed(value) for name, value in fields.items()}
     for name, value in copied.items():
         operations.set(name, value)
     return copied

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from gridsession import Policy, SessionStore
+from gridsession import RESTART, Policy, SessionId, SessionStore, Turn
 from gridsession.dialects.bottender._places import (
     YEAR,
     Options,
@@ -24,7 +24,7 @@ from gridsession.dialects.bottender._shape import LAST_ACTIVITY, operations_of, 
 from gridsession.drivers import Driver
 from gridsession.drivers.mapping import MappingDriver
 from gridsession.errors import InvalidOption, Unavailable
-from gridsession.policy import milliseconds
+from gridsession.policy import Duration, milliseconds
 
 Lifetime = float | dt.timedelta | None
 """In minutes (toolbot: seconds), or a timedelta; `math.inf` = for ever."""
@@ -49,7 +49,7 @@ class GridSessionStore:
 
     Attributes:
         sessions: the same sessions with our own API; usable from `init` on.
-        expires_in: seconds; None = never.
+        expires_in: seconds; None = never, or nobody said: then a session keeps the life that it was given elsewhere.
 
     Raises:
         InvalidOption: what was given is no place, or no time.
@@ -68,6 +68,7 @@ class GridSessionStore:
         if expires_in is None and self.sessions.policy.ttl is not None:
             life = milliseconds(self.sessions.policy.ttl, "ttl") / 1000
         self.expires_in: float | None = life
+        self._nobody_said = expires_in is None and life is None
 
     def __repr__(self) -> str:
         # Never the place: URLs hold passwords.
@@ -122,11 +123,17 @@ class GridSessionStore:
         """
         named = stored_id(session_id)
         made = operations_of(named, self._kept(session))
-        await self.sessions.session(named).commit(*made, clear=True, clear_props=True, ttl=self.expires_in)
+        ttl = RESTART if self._nobody_said else self.expires_in
+        await self.sessions.session(named).commit(*made, clear=True, clear_props=True, ttl=ttl)
 
     async def destroy(self, session_id: str) -> None:
         """Delete a session; one that is not there is no error."""
         await self.sessions.session(stored_id(session_id)).delete()
+
+    def turn(self, session_id: SessionId, *, wait: Duration | None = None, message: object | None = None) -> Turn:
+        """A session held alone, as `SessionStore.turn` has it; its commit restarts the expiry as `write` does."""
+        ttl = RESTART if self._nobody_said else self.expires_in
+        return self.sessions.turn(session_id, wait=wait, message=message, ttl=ttl)
 
     async def all(self) -> list[dict[str, Any]]:
         """All sessions, by `lastActivity`, the latest first. They are read one by one: for stores of modest size."""

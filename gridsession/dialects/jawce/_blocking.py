@@ -104,6 +104,7 @@ class SessionManager(ISessionManager):
         return self
 
     def close(self) -> None:
+        self._aio._check_whole()
         self._place.close()
 
     @overload

@@ -11,7 +11,7 @@ from gridsession import Session, SessionId, operations
 from gridsession.dialects.jawce._bind import of_session
 from gridsession.dialects.jawce._convert import convert
 from gridsession.dialects.jawce._places import Place
-from gridsession.errors import InvalidInput, InvalidValue
+from gridsession.errors import InvalidInput, InvalidSessionId, InvalidValue
 from gridsession.operations import Operation
 from gridsession.policy import Duration
 
@@ -53,6 +53,7 @@ class SessionCalls:
 
         Raises:
             InvalidValue: the data cannot be stored.
+            TooLarge: the session would hold more values, or larger ones, than its place takes.
         """
         session, name = await self._session(session_id), plain(key)
         if name == self.prop_key:
@@ -70,6 +71,7 @@ class SessionCalls:
 
         Raises:
             InvalidValue: a value cannot be stored; nothing was changed.
+            TooLarge: as for `save`; nothing was changed.
         """
         values = {plain(key): value for key, value in data.items()}
         props = values.pop(self.prop_key, MISSING)
@@ -90,6 +92,7 @@ class SessionCalls:
 
         Raises:
             InvalidValue: the data cannot be stored.
+            TooLarge: as for `save`; values and props count together.
         """
         await (await self._session(session_id)).props.set(plain(prop_key), data)
 
@@ -263,13 +266,24 @@ class SessionCalls:
         return partial(convert, await (await self._session(session_id)).props.get(name), t, f"$.{self.prop_key}.{name}")
 
     async def _session(self, session_id: str) -> Session:
-        return (await self._place.store()).session(SessionId(PLATFORM, plain(session_id)))
+        return (await self._place.store()).session(stored_id(session_id))
 
     def _props(self, data: object) -> list[Operation]:
         if not isinstance(data, Mapping):
             path = f"$.{self.prop_key}"
             raise InvalidValue(f"{path} holds the props: save a dict there, not a {type(data).__name__}", path=path)
         return [operations.set(plain(name), value, bag="props") for name, value in data.items()]
+
+
+def stored_id(session_id: str) -> SessionId:
+    """The session of a WhatsApp number.
+
+    Raises:
+        InvalidSessionId: not text, empty, or text that names no session.
+    """
+    if not isinstance(session_id, str):
+        raise InvalidSessionId(f"a session_id is the WhatsApp number as text, not {type(session_id).__name__}")
+    return SessionId.parse(SessionId(PLATFORM, plain(session_id)))
 
 
 def plain(text: str) -> str:

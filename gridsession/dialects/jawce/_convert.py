@@ -50,13 +50,17 @@ def _as(value: Any, kind: Any, path: str) -> Any:
         return value
     origin = get_origin(kind)
     if origin is not None:
-        generic = _GENERIC.get(origin)
+        parts, generic = get_args(kind), _GENERIC.get(origin)
+        if not parts and isinstance(origin, type):
+            return _as(value, origin, path)  # `List` says no more than `list`
         if generic is None:
-            raise InvalidOption(f"t={kind!r} is not a type that values convert to")
-        return generic(value, get_args(kind), path)
+            raise _no_type(kind)
+        return generic(value, parts, path)
     exact = _EXACT.get(kind)
     if exact is not None:
         return _tried(lambda: exact(value), value, kind, path)
+    if typing.is_typeddict(kind) or getattr(kind, "_is_protocol", False):
+        raise _no_type(kind)  # they have neither instances of their own nor a way to make one
     if isinstance(value, kind):
         return value
     if issubclass(kind, enum.Enum):
@@ -74,6 +78,10 @@ def _tried(build: Callable[[], Any], value: Any, kind: Any, path: str) -> Any:
         return build()
     except _REFUSALS:
         raise _refused(value, kind, path) from None
+
+
+def _no_type(kind: Any) -> InvalidOption:
+    return InvalidOption(f"t={kind!r} is not a type that values convert to")
 
 
 def _refused(value: Any, kind: Any, path: str) -> InvalidValue:

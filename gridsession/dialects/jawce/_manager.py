@@ -8,8 +8,8 @@ from types import TracebackType, UnionType
 from typing import Any, ClassVar, Self, TypeVar, overload
 from weakref import WeakValueDictionary
 
-from gridsession import SessionId, SessionStore
-from gridsession.dialects.jawce._calls import PLATFORM, Cast, Read, SessionCalls, plain
+from gridsession import SessionStore
+from gridsession.dialects.jawce._calls import Cast, Read, SessionCalls, plain, stored_id
 from gridsession.dialects.jawce._convert import convert
 from gridsession.dialects.jawce._interface import DEFAULT_PROP_KEY
 from gridsession.dialects.jawce._places import AsyncPlace, Place
@@ -78,7 +78,7 @@ class AsyncSessionManager(SessionCalls):
         Raises:
             InvalidSessionId: not text, empty, or text that names no session.
         """
-        known = SessionId.parse(SessionId(PLATFORM, plain(session_id))).key
+        known = stored_id(session_id).key
         view = self._views.get(known)
         if view is None:
             view = copy.copy(self)
@@ -99,16 +99,25 @@ class AsyncSessionManager(SessionCalls):
 
         Raises:
             Unavailable: the place cannot be reached or is unfit; it may be tried again.
+            UsageError: of a view.
         """
-        if self._bound_to is not None:
-            raise UsageError("a view of one session is not opened and closed: do that with the manager it is of")
+        self._check_whole()
         await self._place.store()
         return self
 
     async def aclose(self) -> None:
-        """Give everything back; a store handed in stays open. It ends all views."""
+        """Give everything back; a store handed in stays open. It ends all views.
+
+        Raises:
+            UsageError: of a view.
+        """
+        self._check_whole()
         if isinstance(self._place, AsyncPlace):
             await self._place.aclose()
+
+    def _check_whole(self) -> None:
+        if self._bound_to is not None:
+            raise UsageError("a view of one session is not opened and closed: do that with the manager it is of")
 
     async def save_global(self, key: str, data: object) -> None:
         """Put a value that all sessions share; it lives for `global_ttl` from now.

@@ -15,6 +15,7 @@ from gridsession.dialects import bottender
 from gridsession.dialects.bottender._console import DEFAULT_SIZE, Console, Send
 from gridsession.dialects.bottender._recorded import record
 from gridsession.dialects.bottender._shape import IDENTITY, LAST_ACTIVITY, stored_id
+from gridsession.dialects.bottender._state import thawed
 from gridsession.dialects.toolbot._session import Session
 from gridsession.dialects.toolbot._stores import FROZEN, GridSessionStore, MemorySessionStore
 from gridsession.drivers import Driver
@@ -106,13 +107,15 @@ class Sessions:
             return
         await self._store.init()
         named, saved = stored_id(session_id), False
-        async with self._store.sessions.turn(named, ttl=self._store.expires_in) as turn:
+        async with self._store.turn(named) as turn:
             if platform is not None:
                 record(platform, event, named.key, turn.props, dt.datetime.now(dt.UTC))
             try:
                 yield Context(event, Session(turn, lambda: saved))
             finally:
                 saved = True
+            # Who takes part and parts of the event may have become attributes: they are kept as plain values.
+            turn.state.update(thawed(turn.state))
             # Also what says that it was active, so that a conversation in which nothing is set does not expire.
             turn.props[LAST_ACTIVITY] = time.time_ns() // 1_000_000
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gridsession import Turn
 from gridsession.dialects.bottender._shape import IDENTITY, identity
-from gridsession.dialects.bottender._state import frozen
+from gridsession.dialects.bottender._state import frozen, thawed
 from gridsession.dialects.toolbot._stores import FROZEN
 from gridsession.errors import UsageError
 
@@ -16,7 +16,8 @@ class Session:
     """A conversation's attributes, by name or by item: `session.nickname = "Tim"`, `session["nickname"]`.
 
     One that is not there reads as None. Values may be nested and changed in place; all is saved after the handler.
-    `id`, `platform`, and who takes part (`user` and the like) can only be read.
+    `id`, `platform`, and who takes part (`user` and the like) can only be read. A copy by `copy` is a
+    plain dict of the attributes.
 
     Raises:
         UsageError: on a change of what can only be read, or after the session was saved.
@@ -72,6 +73,15 @@ class Session:
 
     def __bool__(self) -> bool:
         return True
+
+    def __copy__(self) -> dict[str, Any]:
+        return {name: thawed(value) for name, value in self.__turn.state.items()}
+
+    def __deepcopy__(self, _memo: object) -> dict[str, Any]:
+        return self.__copy__()
+
+    def __reduce_ex__(self, _protocol: object) -> tuple[Any, ...]:
+        return dict, (self.__copy__(),)
 
     def __check(self, name: str) -> None:
         if name in IDENTITY or name in FROZEN:

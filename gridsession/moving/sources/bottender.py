@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from gridsession import SessionId
+from gridsession.dialects.bottender._shape import STATE, identity, stored_id
 from gridsession.errors import InvalidSessionId
 from gridsession.moving.sources import Corrupt, Found, Item, Options, Skipped
 from gridsession.moving.sources._servers import mongo_documents, redis_entries
 from gridsession.moving.sources._text import Unreadable, content, directory, files, host_now, mapping, parse, whole
 
-_OWN: Final = frozenset({"_id", "_state", "id"})
-_BARE: Final = "bottender"
+_OWN: Final = frozenset({"_id", STATE})
 _MINUTE: Final = 60_000
 _NEAR: Final = 5_000
 """Redis tells what is left; with the last activity that gives whole minutes, up to this error (ms)."""
@@ -88,28 +87,22 @@ def _named_like_one(text: bytes | None) -> bool:
 
 
 def _item(key: str, session: Any, options: Options, name: str) -> Found:
-    state = session.get("_state")
+    state = session.get(STATE)
     if state is not None and not isinstance(state, dict):
         return Corrupt(key, "its _state is not an object")
     given = session.get("id")
-    session_id = _stored_id(given if isinstance(given, str) and given else name)
-    follows = _OWN if session_id.startswith(f"{_BARE}:") else _OWN | {"platform"}
+    try:
+        session_id = stored_id(given if isinstance(given, str) and given else name)
+    except InvalidSessionId as error:
+        return Corrupt(key, str(error))
+    follows = _OWN | identity(session_id).keys()
     props = {field: value for field, value in session.items() if field not in follows}
-    item = Item(key, session_id, state or {}, props)
+    item = Item(key, session_id.text, state or {}, props)
     last = whole(session.get("lastActivity"))
     if options.expires_in is None or last is None:
         return item
     ttl = round(options.expires_in * _MINUTE)
     return item._replace(left=last + ttl - host_now(), ttl=ttl)
-
-
-def _stored_id(text: str) -> str:
-    """The session that our Bottender dialect finds under this text, also under one that names no platform."""
-    try:
-        found = SessionId.parse(text)
-    except InvalidSessionId:
-        return SessionId(_BARE, text).text
-    return found.text if found.platform != _BARE else SessionId(_BARE, text).text
 
 
 def _span(session: Any, left: int | None, options: Options) -> int | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import datetime as dt
 import json
+import threading
 import warnings
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -178,8 +182,44 @@ async def test_a_value_that_holds_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
     async with Sessions() as sessions, sessions.context("line", from_user()) as context:
-        with pytest.raises(InvalidValue, match="nested too deep"):
+        with pytest.raises(InvalidValue, match="contains itself"):
             context.set_state({"a": endless})
+        endless.append(endless)  # twice: every level doubles what there is to look at
+        with pytest.raises(InvalidValue, match="contains itself"):
+            context.set_state({"a": endless})
+        with pytest.raises(InvalidValue, match="contains itself"):
+            await sessions.store.write(ID, {"_state": {"a": endless}})
+
+
+@dataclasses.dataclass
+class Worker:
+    """What cannot even be copied."""
+
+    lock: object
+
+
+async def test_parts_of_the_event_and_other_mappings_are_kept_as_plain_values(make: Make) -> None:
+    event = from_user()
+    odd = {"ordered": OrderedDict(a=1), "proxy": MappingProxyType({"b": [1]}), "counts": defaultdict(int, c=1)}
+    kept = {"ordered": {"a": 1}, "proxy": {"b": [1]}, "counts": {"c": 1}}
+    async with make() as sessions:
+        async with sessions.context("line", event) as context:
+            assert context.session is not None
+            context.set_state(event=context.event, message=context.event.message, who=context.session.user, **odd)
+            assert context.state["message"] == event["message"]
+            who = dict(context.session.user)
+        found = (await saved(sessions))["_state"]
+        assert found == {"event": event, "message": event["message"], "who": who, **kept}
+        await sessions.store.write("line:U2", {"_state": {"message": context.event.message, **odd}})
+        assert (await saved(sessions, "line:U2"))["_state"] == {"message": event["message"], **kept}
+
+
+@pytest.mark.parametrize("odd", [threading.Lock(), Worker(threading.Lock()), asyncio.Queue(), deque([1])], ids=type)
+async def test_what_can_be_neither_stored_nor_copied_is_refused_with_its_place(odd: object) -> None:
+    async with Sessions() as sessions, sessions.context("line", from_user()) as context:
+        with pytest.raises(InvalidValue) as caught:
+            context.set_state({"a": {"b": odd}})
+        assert (caught.value.path or "").startswith("$.a.b")
 
 
 # --- the view is read-only --------------------------------------------------------------------------------------------
@@ -293,6 +333,17 @@ async def test_after_the_block_set_and_reset_warn_and_do_nothing(make: Make) -> 
         assert context.state == {"count": 1}
         assert "late" not in await saved(sessions)
         assert (await saved(sessions))["_state"] == {"count": 1}
+
+
+async def test_a_field_of_the_session_may_be_a_part_of_the_event_and_is_refused_where_it_is_set(make: Make) -> None:
+    async with make() as sessions:
+        async with sessions.context("line", from_user()) as context:
+            assert context.session is not None
+            context.session.last = context.event.message
+            with pytest.raises(InvalidValue, match=r"\$\.odd"):
+                context.session.odd = {"a": [object()]}
+        assert (await saved(sessions))["last"] == from_user()["message"]
+        assert "odd" not in await saved(sessions)
 
 
 async def test_a_private_name_is_no_field_of_the_session() -> None:

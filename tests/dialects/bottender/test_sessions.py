@@ -14,6 +14,7 @@ import pytest
 
 from gridsession import SessionStore, platforms
 from gridsession.dialects.bottender import Context, Event, MemorySessionStore, Sessions
+from gridsession.dialects.jawce import AsyncSessionManager
 from gridsession.drivers.memory import MemoryDriver
 from gridsession.errors import (
     InvalidInput,
@@ -197,6 +198,23 @@ async def test_ids_without_platform_are_shown_bare_and_kept_apart(place: object)
             context.set_state({"seen": -1})
         assert await sessions.store.read("line:U1") is None
         assert (await sessions.store.read(context.session.id) or {})["_state"] == {"seen": -1}
+
+
+async def test_a_bare_number_is_the_session_that_jawce_and_our_own_api_know(place: object) -> None:
+    message = {"from": "66812345678", "id": "wamid.1", "type": "text"}
+    async with Sessions.over(place, initial_state={"count": 0}) as sessions:
+        ours = sessions.store.sessions
+        async with AsyncSessionManager(ours) as manager:
+            await manager.save("66812345678", "count", 4)
+            await manager.save_prop("66812345678", "vip", True)
+            async with sessions.context("whatsapp-cloud", message) as context:
+                assert context.session is not None
+                assert (context.session.id, context.session.vip) == ("66812345678", True)
+                await count(context)
+            assert await manager.get("66812345678", "count") == 5
+        assert (await sessions.store.read("66812345678") or {})["_state"] == {"count": 5}
+        assert await ours.session("whatsapp-cloud:66812345678").get("count") == 5
+        assert [session_id async for session_id in ours.ids()] == ["whatsapp-cloud:66812345678"]
 
 
 async def test_an_id_may_be_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridsession.dialects.bottender import GridSessionStore
+from gridsession import SessionStore
+from gridsession.dialects import toolbot
+from gridsession.dialects.bottender import ConsoleBot, GridSessionStore
 from gridsession.drivers.memory import MemoryDriver
 from gridsession.errors import InvalidSessionId, InvalidValue, StoreClosed
 from gridsession.testing.local_grid import LocalGrid
@@ -198,10 +201,10 @@ IDS = [
     "line:a:b:c",
     "66812345678",
     "1642312:-100123",
-    "bottender:66812345678",
-    "bottender:bottender:1",
-    "bottender:",
-    "bottender:line:U1",
+    "whatsapp-cloud:66812345678",
+    "whatsapp-cloud:whatsapp-cloud:1",
+    "whatsapp-cloud:",
+    "whatsapp-cloud:line:U1",
     "LINE:U1",
     "line:",
     ":",
@@ -215,9 +218,9 @@ IDS = [
     "x" * 1_500,
 ]
 # Biased to what the rule for bare ids turns on.
-TEXTS = st.lists(st.sampled_from(["bottender", ":", "line", "1", "A", " ", "\u0301", "e"]), min_size=1, max_size=5).map(
-    "".join
-)
+TEXTS = st.lists(
+    st.sampled_from(["whatsapp-cloud", ":", "line", "1", "A", " ", "\u0301", "e"]), min_size=1, max_size=5
+).map("".join)
 
 
 async def test_ids_are_any_text_and_no_two_texts_one_session(make: Make) -> None:
@@ -249,7 +252,7 @@ def test_every_text_is_a_session_of_its_own(names: set[str]) -> None:
 async def test_every_session_of_the_store_has_a_text(make: Make) -> None:
     """Also one that was made with our own API: what `all` shows is what `read` finds."""
     async with make() as store:
-        for name in ("line:U1", "bottender:line:U1", "bottender:1", "bottender:bottender:1"):
+        for name in ("line:U1", "whatsapp-cloud:line:U1", "whatsapp-cloud:1", "whatsapp-cloud:whatsapp-cloud:1"):
             await store.sessions.session(name).set("name", name)
         found = await store.all()
         assert len({session["id"] for session in found}) == 4
@@ -269,8 +272,28 @@ async def test_a_bare_id_keeps_what_the_session_says_of_its_platform(make: Make)
 async def test_what_names_no_session_is_refused(name: Any) -> None:
     async with GridSessionStore(MemoryDriver()) as store:
         for call in (store.read(name), store.write(name, {}), store.destroy(name)):
-            with pytest.raises(InvalidSessionId):
+            with pytest.raises(InvalidSessionId, match="session id is text" if not name or name == 7 else None):
                 await call
+
+
+async def test_where_nobody_says_how_long_a_session_keeps_the_life_it_has() -> None:
+    """A place without a ttl may hold sessions of others who gave them one."""
+    async with SessionStore.open("memory://") as place:
+        session = place.session(ID)
+        for told, least, most in ((None, 90, 100), (1, 50, 60), (math.inf, None, None)):
+            await session.update(a=1)
+            await session.touch(100)
+            await GridSessionStore(place, told).write(ID, SESSION)
+            left = await session.ttl()
+            assert left is None if least is None else least < (left or 0) <= most
+        await session.touch(100)
+        for bot in (
+            ConsoleBot(place, platform="line", user="U1"),
+            toolbot.ConsoleBot(place, platform="line", user="U1"),
+        ):
+            bot.on_event(lambda context: context.send_text("Hi"))
+            assert await bot.say("Hi") == ["Hi"]
+            assert 90 < (await session.ttl() or 0) <= 100
 
 
 # --- values -------------------------------------------------------------------------------------------------------

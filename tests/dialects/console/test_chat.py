@@ -76,9 +76,27 @@ def test_ones_own_bot_is_found_where_one_stands(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_talked_to_is_said_in_a_line(arguments: tuple[str, ...], told: str) -> None:
     done = script("Hi\n", *arguments)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_said_to_whoever_reads_no_further() -> None:
+    with subprocess.Popen(
+        CHAT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("Hi\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "Bot > Count: 1\n"
+        process.stdout.close()
+        process.stdin.write("Hi\n")
+        process.stdin.close()
+        told = process.stderr.read()
+    assert process.returncode == 1
+    assert len(told.splitlines()) == 1, told
 
 
 class Terminal:

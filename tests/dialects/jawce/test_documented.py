@@ -249,8 +249,11 @@ def test_ids_are_whole_keys(manager: SessionManager, user: str, odd: str) -> Non
 def test_what_names_no_session_is_refused_and_is_never_the_globals(manager: SessionManager, wrong: object) -> None:
     with pytest.raises(InvalidSessionId):
         manager.save(wrong, "key", 1)  # type: ignore[call-overload]  # what is tested
-    with pytest.raises(InvalidSessionId):
+    with pytest.raises(InvalidSessionId) as caught:
         manager.session(wrong)  # type: ignore[arg-type]  # same
+    assert "263770000000" not in str(caught.value)
+    if not isinstance(wrong, str):
+        assert f"WhatsApp number as text, not {type(wrong).__name__}" in str(caught.value)
     assert manager.get_global("key") is None
 
 

@@ -115,6 +115,15 @@ def test_the_defaults_are_those_of_the_seed(tmp_path: Path, monkeypatch: pytest.
             assert list((tmp_path / name).iterdir())
 
 
+def test_the_bounded_memory_keeps_sessions_for_ten_minutes_and_globals_for_half_a_day() -> None:
+    with CaffeineSessionManager() as manager:
+        manager.save("1", "key", 1)
+        manager.save_global("key", 1)
+        store = manager._place.blocking()
+        assert 590 < (store.session("whatsapp-cloud:1").ttl() or 0) <= 600
+        assert 12 * 3600 - 10 < (store.globals.ttl("key") or 0) <= 12 * 3600
+
+
 def test_the_bounded_memory_keeps_whom_it_knows_from_a_crowd() -> None:
     with CaffeineSessionManager(100) as manager:
         regular = manager.session("regular")

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import enum
 import math
+import typing
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -254,8 +255,23 @@ def test_a_cast_callable_may_use_the_manager(manager: SessionManager) -> None:
     assert manager.get("1", "price", lambda price: f"{price} {manager.get('1', 'currency')}") == "5 USD"
 
 
-@pytest.mark.parametrize("wrong", [5, [int], type[int]], ids=repr)
+@pytest.mark.parametrize(("name", "found"), [("List", ["1"]), ("Sequence", ["1"]), ("Tuple", ("1",)), ("Set", {"1"})])
+def test_a_generic_without_parts_is_its_plain_type(manager: SessionManager, name: str, found: object) -> None:
+    assert _get(manager, ["1"], vars(typing)[name]) == found
+    assert _get(manager, {"a": ["1"]}, vars(typing)["Mapping"]) == {"a": ["1"]}
+    assert _get(manager, {"a": ["1"]}, dict[str, vars(typing)[name]]) == {"a": found}  # type: ignore[misc]  # made here
+
+
+class Options(typing.TypedDict):
+    size: int
+
+
+class Sized(typing.Protocol):
+    size: int
+
+
+@pytest.mark.parametrize("wrong", [5, [int], type[int], Options, Sized, list[Options]], ids=repr)
 def test_what_is_no_type_is_said(manager: SessionManager, wrong: Any) -> None:
-    manager.save("1", "field", "5")
+    manager.save("1", "field", [{"size": "5"}])
     with pytest.raises(InvalidOption, match=r"^t"):
         manager.get("1", "field", wrong)

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from gridsession.dialects.jawce import DEFAULT_PROP_KEY, SessionManager
+from gridsession.dialects.jawce import DEFAULT_PROP_KEY, AsyncSessionManager, SessionManager
 from gridsession.errors import InvalidSessionId, UsageError
 
 
@@ -132,9 +132,20 @@ def test_the_manager_itself_is_told_which_session(manager: SessionManager) -> No
 
 
 def test_a_view_is_not_opened_and_closed(manager: SessionManager) -> None:
-    with pytest.raises(UsageError, match="with the manager it is of"):
-        manager.session("1").__enter__()
+    view = manager.session("1")
+    for wrong in (view.__enter__, view.connect, view.close):
+        with pytest.raises(UsageError, match="with the manager it is of"):
+            wrong()
     manager.save("1", "still", "open")
+
+
+async def test_nor_is_one_that_is_awaited() -> None:
+    async with AsyncSessionManager("memory://") as manager:
+        view = manager.session("1")
+        for wrong in (view.__aenter__, view.connect, view.aclose):
+            with pytest.raises(UsageError, match="with the manager it is of"):
+                await wrong()
+        await manager.save("1", "still", "open")
 
 
 def test_views_that_nobody_holds_are_forgotten(manager: SessionManager) -> None:

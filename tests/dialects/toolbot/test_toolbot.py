@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import datetime as dt
 import json
+import pickle
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +114,33 @@ async def test_one_process_asks_and_another_hears_the_answer(
 
 
 # --- the session ------------------------------------------------------------------------------------------------------
+
+
+async def test_who_takes_part_and_parts_of_the_event_may_be_kept_as_attributes(store: Any) -> None:
+    async with ConsoleBot(store) as bot:
+
+        @bot.on_event
+        def keep(context: ConsoleContext) -> None:
+            cart = [context.event.message]
+            context.session.cart = cart
+            cart.append(context.session.user)
+            context.session.both = {"first": context.event, "then": context.session.cart}
+
+        await bot.say("Hi")
+        kept = await bot.store.read("console:1") or {}
+    message, user = {"text": "Hi"}, kept["user"]
+    assert kept["cart"] == [message, user]
+    assert kept["both"] == {"first": {"message": message}, "then": [message, user]}
+
+
+async def test_a_copy_of_a_session_is_a_plain_dict_of_its_attributes() -> None:
+    async with Sessions() as sessions, sessions.context("line:U1") as context:
+        context.session.cart = ["tea"]
+        for whole in (copy.copy(context.session), copy.deepcopy(context.session)):
+            assert whole == {"cart": ["tea"]}
+            whole["cart"].append("a copy's own")
+        assert pickle.loads(pickle.dumps(context.session)) == {"cart": ["tea"]}
+        assert context.session.cart == ["tea"]
 
 
 async def test_attributes_are_values_of_any_depth_and_changed_in_place(store: Any) -> None:
@@ -249,7 +278,7 @@ async def test_a_session_is_itself_to_python() -> None:
         session.secret = "geheim"
         assert session
         assert "geheim" not in repr(session) + repr(context)
-        assert not hasattr(session, "__deepcopy__")
+        assert not hasattr(session, "__html__")
         assert isinstance(session, Session)
 
 
