@@ -1,17 +1,24 @@
-"""Operations of a commit over the bags of one record: part of the rules, as pure as they are. Java: `Draft.java`."""
+"""Operations of a commit over the bags of one record, and what both may grow to: part of the rules, as pure as these.
+
+Java: `Draft.java`.
+"""
 
 from __future__ import annotations
 
 import math
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from gridsession._commands import (
     Allow,
     Append,
+    Commit,
     CompareAndSet,
+    Delete,
     Increment,
+    Install,
     Operation,
     Pop,
     Remember,
@@ -39,6 +46,8 @@ from gridsession._reply import Result, Status
 from gridsession.errors import CorruptRecord
 
 _DOUBLE = struct.Struct(">d")
+_HEADER = 512
+"""More than the header of any record takes beside its id: fixed parts, a lease with the longest owner, bag heads."""
 
 
 class Refusal(Exception):
@@ -51,6 +60,8 @@ class Refusal(Exception):
 
 class Draft:
     """The bags while operations run over them; nothing of it is seen unless all went well."""
+
+    __slots__ = ("_changed", "_limits", "_now", "_result_bytes", "_results", "bags", "effective")
 
     def __init__(self, record: Record, now: int, limits: Limits) -> None:
         self.bags: tuple[dict[str, bytes], dict[str, bytes], dict[str, bytes]] = (
@@ -248,3 +259,47 @@ _OPERATIONS: Final[dict[int, Callable[..., Result]]] = {
     Remember.code: Draft._remember,
     Allow.code: Draft._allow,
 }
+
+
+def check_length(command: Commit | Delete | Install, limits: Limits) -> None:
+    """One command may not hold the place for long: everyone else's commands wait behind it.
+
+    Raises:
+        Refusal: too_large.
+    """
+    parts = 0
+    if not isinstance(command, Install):
+        parts = len(command.guards)
+    if isinstance(command, Commit):
+        parts += len(command.operations) + len(command.retain)
+    if parts > limits.operations:
+        raise Refusal(Status.TOO_LARGE)
+
+
+def check_size(record: Record, limits: Limits) -> None:
+    """A record that is about to be stored.
+
+    Raises:
+        Refusal: too_large, or busy for what its ring holds.
+    """
+    count = sum(map(len, record.bags))
+    if count > limits.fields:
+        raise Refusal(Status.TOO_LARGE)
+    # What others do (ring, queue) must not make a session too large for its user. Most records are far below the limit,
+    # and a sum that is sure to be too high spares encoding them.
+    most = _HEADER + 4 * len(record.id) + 7 * count
+    for fields in filter(None, record.bags):
+        most += 4 * sum(map(len, fields)) + sum(map(len, fields.values()))
+    if most > limits.record_bytes and len(replace(record, ring=(), queue=()).encode()) > limits.record_bytes:
+        raise Refusal(Status.TOO_LARGE)
+    check_results(record, limits)
+
+
+def check_results(record: Record, limits: Limits) -> None:
+    """Values taken out of a record stand in its ring until their takers cannot ask again: they need a bound too.
+
+    Raises:
+        Refusal: busy.
+    """
+    if sum([len(entry.results) for entry in record.ring]) > limits.record_bytes:
+        raise Refusal(Status.BUSY)

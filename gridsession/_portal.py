@@ -47,8 +47,13 @@ class Portal:
         Raises:
             StoreClosed: the portal is closed, was closed meanwhile, or was not started.
             WrongLoop: in a forked child.
-            UsageError: on the portal's own thread.
+            UsageError: on the portal's own thread, or not a coroutine.
         """
+        if not isinstance(work, Coroutine):
+            # On the loop nothing could begin, and the caller would wait for ever.
+            raise UsageError(
+                f"a coroutine is run here, as of an async function that was called, not {type(work).__name__}"
+            )
         call: _Call[T] = _Call(work)
         try:
             # Under the lock: what is submitted before `close` comes to the loop before its end, and is ended there.

@@ -38,6 +38,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import msgpack
@@ -65,6 +66,8 @@ MAX_LEASE: Final = 86_400_000
 """Longest lease and patience, ms: a day; a lease that must last longer is renewed."""
 _ONLY_LIVE = _TTL | _LIFETIME | sum(_BAG_FLAGS)
 _MAGIC = b"GSR\x01"
+
+_MAP16, _STR8, _BIN32 = 0xDE, 0xD9, 0xC6
 
 _HEAD = struct.Struct(">4sHH")
 _I64 = struct.Struct(">q")
@@ -139,14 +142,17 @@ class Record:
     @property
     def retained_until(self) -> int | None:
         """When a driver may forget the record (ms): its expiry, and not before the ring, lease and queue end."""
-        due = self.expires_at if self.live else 0
-        if due is None:
+        last = self.expires_at if self.live else 0
+        if last is None:
             return None
-        held = [due, *(entry.not_after for entry in self.ring), *(waiter.until for waiter in self.queue)]
+        for entry in self.ring:
+            last = max(last, entry.not_after)
+        for waiter in self.queue:
+            last = max(last, waiter.until)
         if self.lease is not None:
-            held.append(self.lease.until)
+            last = max(last, self.lease.until)
         # A second more, so that a record dropped and made again within one millisecond cannot grant a token twice.
-        return max(held) + 1_000
+        return last + 1_000
 
     def encode(self) -> bytes:
         """The record's bytes."""
@@ -294,9 +300,15 @@ def encode_fields(fields: Fields) -> bytes:
     """The legal msgpack map of a bag."""
     parts = [b"\xde", _U16.pack(len(fields))]
     for name, raw in fields.items():
-        encoded = name.encode()
-        parts += (b"\xd9", bytes((len(encoded),)), encoded, b"\xc6", _U32.pack(len(raw)), raw)
+        parts += (_name_and_tag(name), _U32.pack(len(raw)), raw)
     return b"".join(parts)
+
+
+@lru_cache(maxsize=4_096)
+def _name_and_tag(name: str) -> bytes:
+    """All of a field before its length. The same few names stand in every session, so they are encoded once."""
+    encoded = name.encode()
+    return bytes((_STR8, len(encoded))) + encoded + bytes((_BIN32,))
 
 
 def decode_fields(data: bytes) -> dict[str, bytes]:
@@ -338,10 +350,9 @@ def _encode(record: Record) -> bytes:
             tail += (_text8(waiter.owner), _WAIT.pack(waiter.request_id, waiter.until))
     tail.append(_U16.pack(len(record.ring)))
     for entry in record.ring:
-        tail.append(
-            _RING.pack(entry.op_id, entry.not_after, entry.status, entry.epoch, entry.revision, len(entry.results))
-        )
-        tail.append(entry.results)
+        results = entry.results
+        head = _RING.pack(entry.op_id, entry.not_after, entry.status, entry.epoch, entry.revision, len(results))
+        tail += (head, results)
     for flag, fields in zip(_BAG_FLAGS, record.bags, strict=True):
         if fields:
             flags |= flag
@@ -394,71 +405,95 @@ class Reader:
 
 
 def _decode(data: bytes) -> Record:
-    reader = Reader(data)
-    magic, flags, id_size = reader.unpack(_HEAD)
-    _require(magic == _MAGIC and not flags & ~_KNOWN_FLAGS and (bool(flags & _LIVE) or not flags & _ONLY_LIVE))
-    identity = reader.take(id_size).decode()
-    (epoch,) = reader.unpack(_U64)
-    revision, created, touched = reader.unpack(_LIFE) if flags & _LIVE else (0, 0, 0)
-    ttl = reader.unpack(_I64)[0] if flags & _TTL else None
-    max_lifetime = reader.unpack(_I64)[0] if flags & _LIFETIME else None
-    last_token = reader.unpack(_U64)[0] if flags & _TOKEN else 0
-    _require(max(epoch, revision, last_token) < _TOP and (last_token > 0 or not flags & _TOKEN))
-    _require_times(created, touched)
-    _require(all(span is None or 1 <= span <= MAX_DURATION for span in (ttl, max_lifetime)))
-    lease, queue = _holding(reader, flags)
-    ring = tuple(_remembered(reader) for _ in range(reader.unpack(_U16)[0]))
-    bags = [_bag(reader.bytes32()) if flags & flag else _EMPTY for flag in _BAG_FLAGS]
-    reader.end()
-    return Record(
-        identity,
-        epoch,
-        bool(flags & _LIVE),
-        revision,
-        created,
-        touched,
-        ttl,
-        max_lifetime,
-        last_token,
-        lease,
-        queue,
-        ring,
-        (bags[0], bags[1], bags[2]),
-    )
+    magic, flags, id_size = _HEAD.unpack_from(data)
+    live = bool(flags & _LIVE)
+    _require(magic == _MAGIC and not flags & ~_KNOWN_FLAGS and (live or not flags & _ONLY_LIVE))
+    at = _HEAD.size + id_size
+    identity = data[_HEAD.size : at].decode()
+    (epoch,) = _U64.unpack_from(data, at)
+    at += 8
+    revision = created = touched = last_token = 0
+    ttl = max_lifetime = None
+    if live:
+        revision, created, touched = _LIFE.unpack_from(data, at)
+        _require(0 <= created <= _LAST_TIME and 0 <= touched <= _LAST_TIME)
+        at += 24
+    if flags & _TTL:
+        ttl, at = _span(data, at)
+    if flags & _LIFETIME:
+        max_lifetime, at = _span(data, at)
+    if flags & _TOKEN:
+        (last_token,) = _U64.unpack_from(data, at)
+        _require(last_token > 0)
+        at += 8
+    _require(epoch < _TOP and revision < _TOP and last_token < _TOP)
+    lease, queue, at = _holding(data, at, flags) if flags & (_LEASE | _QUEUE) else (None, (), at)
+    ring, at = _ring(data, at)
+    bags = [_EMPTY, _EMPTY, _EMPTY]
+    for bag, flag in enumerate(_BAG_FLAGS):
+        if flags & flag:
+            end = at + 4 + _U32.unpack_from(data, at)[0]
+            bags[bag] = _bag(data[at + 4 : end])
+            at = end
+    # Also refuses what a slice past the end cut short.
+    _require(at == len(data))
+    state, props, meta = bags
+    times = (revision, created, touched, ttl, max_lifetime)
+    return Record(identity, epoch, live, *times, last_token, lease, queue, ring, (state, props, meta))
 
 
-def _holding(reader: Reader, flags: int) -> tuple[Lease | None, tuple[Waiter, ...]]:
+def _span(data: bytes, at: int) -> tuple[int, int]:
+    (span,) = _I64.unpack_from(data, at)
+    _require(1 <= span <= MAX_DURATION)
+    return span, at + 8
+
+
+def _holding(data: bytes, at: int, flags: int) -> tuple[Lease | None, tuple[Waiter, ...], int]:
+    reader = Reader(data, at)
     lease: Lease | None = None
-    queue: tuple[Waiter, ...] = ()
+    queue: list[Waiter] = []
     if flags & _LEASE:
         lease = Lease(reader.text8(), *reader.unpack(_GRANT))
-        _require(lease.token < _TOP)
-        _require_times(lease.until)
+        _require(lease.token < _TOP and 0 <= lease.until <= _LAST_TIME)
     if flags & _QUEUE:
-        queue = tuple(Waiter(reader.text8(), *reader.unpack(_WAIT)) for _ in range(reader.unpack(_U16)[0]))
-        _require(bool(queue))
-        _require_times(*(waiter.until for waiter in queue))
-    return lease, queue
+        queue = [Waiter(reader.text8(), *reader.unpack(_WAIT)) for _ in range(reader.unpack(_U16)[0])]
+        _require(bool(queue) and all(0 <= waiter.until <= _LAST_TIME for waiter in queue))
+    return lease, tuple(queue), reader.position
+
+
+def _ring(data: bytes, at: int) -> tuple[tuple[Remembered, ...], int]:
+    (count,) = _U16.unpack_from(data, at)
+    at += 2
+    ring = []
+    for _ in range(count):
+        op_id, not_after, status, epoch, revision, size = _RING.unpack_from(data, at)
+        _require(status <= _LAST_STATUS and epoch < _TOP and revision < _TOP and 0 <= not_after <= _LAST_TIME)
+        at += _RING.size
+        ring.append(Remembered(op_id, not_after, status, epoch, revision, data[at : at + size]))
+        at += size
+    return tuple(ring), at
 
 
 def _bag(section: bytes) -> Fields:
+    """A bag's fields. Java reads fixed headers only; what it would refuse is refused here too.
+
+    msgpack found every field where its own header said. If each of those headers is the one that we write, then the
+    next begins where this walk expects it: so comparing one byte of each proves them all.
+    """
     fields = decode_fields(section)
-    # Java reads fixed headers only; what it would refuse is refused here too.
-    _require(bool(fields) and "" not in fields and encode_fields(fields) == section)
+    _require(bool(fields) and "" not in fields and section[0] == _MAP16)
+    at = 3
+    for name, raw in fields.items():
+        if section[at] != _STR8:
+            raise ValueError
+        at += 2 + len(name if name.isascii() else name.encode())
+        if section[at] != _BIN32:
+            raise ValueError
+        at += 5 + len(raw)
+    _require(at == len(section))
     return fields
-
-
-def _remembered(reader: Reader) -> Remembered:
-    op_id, not_after, status, epoch, revision, size = reader.unpack(_RING)
-    _require(status <= _LAST_STATUS and max(epoch, revision) < _TOP)
-    _require_times(not_after)
-    return Remembered(op_id, not_after, status, epoch, revision, reader.take(size))
 
 
 def _require(holds: bool) -> None:
     if not holds:
         raise ValueError
-
-
-def _require_times(*times: int) -> None:
-    _require(all(0 <= time <= _LAST_TIME for time in times))

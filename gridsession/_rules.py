@@ -35,15 +35,12 @@ from gridsession._commands import (
     digest,
 )
 from gridsession._limits import DEFAULT_LIMITS, Limits
-from gridsession._operations import Draft, Refusal, stored_elements
+from gridsession._operations import Draft, Refusal, check_length, check_results, check_size, stored_elements
 from gridsession._record import LIST, META, RECENT, Fields, Lease, Record, Remembered, Waiter, join_elements
 from gridsession._reply import Grant, Life, Reply, Result, Status, decode_results, encode_results
 from gridsession.errors import CorruptRecord
 
 Applied = tuple[Record | None, Reply]
-
-_HEADER = 512
-"""More than the header of any record takes beside its id: fixed parts, a lease with the longest owner, bag heads."""
 
 
 def apply(
@@ -84,13 +81,16 @@ def _settle(record: Record, now: int) -> Record:
     due = record.expires_at
     if record.live and due is not None and due <= now:
         record = _emptied(record)
-    if record.lease is not None and record.lease.until <= now:
-        record = replace(record, lease=None)
-    if any(waiter.until <= now for waiter in record.queue):
-        record = replace(record, queue=tuple(waiter for waiter in record.queue if waiter.until > now))
-    if any(entry.not_after <= now for entry in record.ring):
-        record = replace(record, ring=tuple(entry for entry in record.ring if entry.not_after > now))
-    return record
+    lease, queue, ring = record.lease, record.queue, record.ring
+    if lease is not None and lease.until <= now:
+        lease = None
+    if queue:
+        queue = tuple([waiter for waiter in queue if waiter.until > now])
+    if ring:
+        ring = tuple([entry for entry in ring if entry.not_after > now])
+    if lease is record.lease and len(queue) == len(record.queue) and len(ring) == len(record.ring):
+        return record
+    return _held(record, lease, queue, ring)
 
 
 def _emptied(record: Record) -> Record:
@@ -103,6 +103,18 @@ def _emptied(record: Record) -> Record:
         queue=record.queue,
         ring=record.ring,
     )
+
+
+def _held(
+    record: Record, lease: Lease | None, queue: tuple[Waiter, ...], ring: tuple[Remembered, ...], token: int = 0
+) -> Record:
+    """The same session under another lease, queue and ring, and the last token if one was granted.
+
+    Written out because `replace`, which looks up each field by name, costs as much as all else that a command does.
+    """
+    times = (record.revision, record.created, record.touched, record.ttl, record.max_lifetime)
+    last = token or record.last_token
+    return Record(record.id, record.epoch, record.live, *times, last, lease, queue, ring, record.bags)
 
 
 class _Context(NamedTuple):
@@ -235,21 +247,21 @@ def _acquire(context: _Context, record: Record, asked: Acquire) -> tuple[Record,
         token = record.last_token + 1 if record.last_token else now
         granted = Lease(asked.owner, asked.request_id, token, now + asked.duration)
         rest = tuple(waiter for waiter in queue if waiter.request_id != asked.request_id)
-        return replace(record, lease=granted, last_token=token, queue=rest), Grant(token, granted.until), Status.OK
+        return _held(record, granted, rest, record.ring, token), Grant(token, granted.until), Status.OK
     until = lease.until if lease is not None else queue[0].until
     if mine is not None:
         waiter = queue[mine]
         # Half the patience must be left, so that most questions of a waiter write nothing.
         if (waiter.until - now) * 2 < asked.patience:
             queue = (*queue[:mine], replace(waiter, until=now + asked.patience), *queue[mine + 1 :])
-            record = replace(record, queue=queue)
+            record = _held(record, lease, queue, record.ring)
         return record, Grant(0, until, mine + 1), Status.LEASED
     if asked.patience <= 0:
         return record, Grant(0, until, len(queue) + 1), Status.LEASED
     if len(queue) >= context.limits.waiters:
         return record, Grant(0, until, len(queue) + 1), Status.BUSY
     queue = (*queue, Waiter(asked.owner, asked.request_id, now + asked.patience))
-    return replace(record, queue=queue), Grant(0, until, len(queue)), Status.LEASED
+    return _held(record, lease, queue, record.ring), Grant(0, until, len(queue)), Status.LEASED
 
 
 def _holds(record: Record, token: int) -> bool:
@@ -277,26 +289,28 @@ def _release(context: _Context, command: Release) -> Applied:
     lease, request_id = record.lease, command.request_id
     if lease is not None and lease.request_id == request_id:
         return context.answer(Status.OK, _freed(context, record, command.not_after))
-    queue = tuple(waiter for waiter in record.queue if waiter.request_id != request_id)
-    if len(queue) < len(record.queue):
-        record = replace(record, queue=queue)
-    return context.answer(Status.OK, _changed(context, _given_back(context, record, request_id, command.not_after)))
+    queue = tuple([waiter for waiter in record.queue if waiter.request_id != request_id])
+    ring = _given_back(context, record, request_id, command.not_after)
+    if len(queue) == len(record.queue) and ring is record.ring:
+        return context.answer(Status.OK)
+    return context.answer(Status.OK, _held(record, lease, queue, ring))
 
 
 def _freed(context: _Context, record: Record, not_after: int) -> Record:
     """The record without its lease, and (unless the ring is full) sure to refuse a late copy of its request."""
     if record.lease is None:
         return record
-    return _given_back(context, replace(record, lease=None), record.lease.request_id, not_after)
+    ring = _given_back(context, record, record.lease.request_id, not_after)
+    return _held(record, None, record.queue, ring)
 
 
-def _given_back(context: _Context, record: Record, request_id: bytes, not_after: int) -> Record:
-    """Remember a request as over. A turn commits under its request's id, so mostly the ring holds it already."""
+def _given_back(context: _Context, record: Record, request_id: bytes, not_after: int) -> tuple[Remembered, ...]:
+    """The ring, remembering a request as over. A turn commits under its request's id, so mostly it does already."""
     full = len(record.ring) >= context.limits.ring
     if full or any(entry.op_id == request_id for entry in record.ring):
-        return record
+        return record.ring
     entry = Remembered(request_id, not_after, Status.LEASE_LOST, record.epoch, record.revision, b"")
-    return replace(record, ring=(*record.ring, entry))
+    return (*record.ring, entry)
 
 
 # --- changes --------------------------------------------------------------------------------------------------------
@@ -312,7 +326,7 @@ def _change(context: _Context, command: Commit | Delete | Install) -> Applied:
     if len(record.ring) >= context.limits.ring:
         return context.answer(Status.BUSY)
     try:
-        _check_length(command, context.limits)
+        check_length(command, context.limits)
         match command:
             case Commit():
                 _check_token(record, command.token)
@@ -344,18 +358,7 @@ def _remember_op(
     record: Record, command: Commit | Delete | Install, status: Status, revision: int, results: bytes
 ) -> Record:
     entry = Remembered(command.op_id, command.not_after, status, record.epoch, revision, results)
-    return replace(record, ring=(*record.ring, entry))
-
-
-def _check_length(command: Commit | Delete | Install, limits: Limits) -> None:
-    """One command may not hold the place for long: everyone else's commands wait behind it."""
-    parts = 0
-    if not isinstance(command, Install):
-        parts = len(command.guards)
-    if isinstance(command, Commit):
-        parts += len(command.operations) + len(command.retain)
-    if parts > limits.operations:
-        raise Refusal(Status.TOO_LARGE)
+    return _held(record, record.lease, record.queue, (*record.ring, entry))
 
 
 def _check_token(record: Record, token: int) -> None:
@@ -396,61 +399,38 @@ def _commit(context: _Context, record: Record, command: Commit) -> Applied:
     # A commit whose operations all found nothing to do (not new, not allowed, nothing to pop) writes nothing: no
     # revision, no ttl. One without operations is asked for to write, e.g. to create an empty session.
     asked = bool(command.operations or command.clear)
-    remembered = encode_results(draft.results) if draft.results else b""
+    results = draft.results
+    remembered = encode_results(results) if results else b""
     if asked and not draft.effective:
         kept = None
         if command.retry or command.release:
             kept = _remember_op(record, command, Status.OK, record.revision, remembered)
-            _check_results(kept, context.limits)
+            check_results(kept, context.limits)
             kept = _freed(context, kept, command.not_after) if command.release else kept
-        return context.answer(Status.OK, kept, want=command.want, results=draft.results, bags=draft.shown(command.want))
-    made = _born(record, command, now) if not record.live else _renewed(record, command, now)
-    made = replace(made, revision=made.revision + 1, bags=draft.bags)
-    made = _remember_op(made, command, Status.OK, made.revision, remembered)
+        return context.answer(Status.OK, kept, want=command.want, results=results, bags=draft.shown(command.want))
+    made = _written(record, command, now, draft.bags, remembered)
     made = _freed(context, made, command.not_after) if command.release else made
-    _check_size(made, context.limits)
-    return context.answer(Status.OK, made, want=command.want, results=draft.results, bags=draft.shown(command.want))
+    check_size(made, context.limits)
+    return context.answer(Status.OK, made, want=command.want, results=results, bags=draft.shown(command.want))
 
 
-def _born(record: Record, command: Commit, now: int) -> Record:
-    """Epochs only rise: from the cluster's milliseconds, so also above those of a record long forgotten."""
-    ttl = command.ttl if command.ttl_mode is TtlMode.SET else command.created_ttl
-    return replace(
-        record,
-        epoch=record.epoch + 1 if record.epoch else now,
-        live=True,
-        created=now,
-        touched=now,
-        ttl=ttl or None,
-        max_lifetime=command.created_max_lifetime or None,
-    )
-
-
-def _renewed(record: Record, command: Commit, now: int) -> Record:
-    if command.ttl_mode is TtlMode.KEEP:
-        return record
-    return replace(record, touched=now, ttl=command.ttl or None if command.ttl_mode is TtlMode.SET else record.ttl)
-
-
-def _check_size(record: Record, limits: Limits) -> None:
-    if sum(map(len, record.bags)) > limits.fields:
-        raise Refusal(Status.TOO_LARGE)
-    # What others do (ring, queue) must not make a session too large for its user. Most records are far below the limit,
-    # and a sum that is sure to be too high spares encoding them.
-    most = (
-        _HEADER
-        + 4 * len(record.id)
-        + sum(len(raw) + 4 * len(name) + 7 for fields in record.bags for name, raw in fields.items())
-    )
-    if most > limits.record_bytes and len(replace(record, ring=(), queue=()).encode()) > limits.record_bytes:
-        raise Refusal(Status.TOO_LARGE)
-    _check_results(record, limits)
-
-
-def _check_results(record: Record, limits: Limits) -> None:
-    # Values taken out of the record stand in the ring until their takers cannot ask again: they need a bound too.
-    if sum(len(entry.results) for entry in record.ring) > limits.record_bytes:
-        raise Refusal(Status.BUSY)
+def _written(record: Record, command: Commit, now: int, bags: tuple[Fields, Fields, Fields], results: bytes) -> Record:
+    """The session with these bags, one revision on, its ttl as asked for, and the op id in its ring."""
+    epoch, touched, ttl = record.epoch, record.touched, record.ttl
+    created, max_lifetime = record.created, record.max_lifetime
+    if not record.live:
+        # Epochs only rise: from the cluster's milliseconds, so also above those of a record long forgotten.
+        epoch = epoch + 1 if epoch else now
+        created = touched = now
+        ttl = (command.ttl if command.ttl_mode is TtlMode.SET else command.created_ttl) or None
+        max_lifetime = command.created_max_lifetime or None
+    elif command.ttl_mode is not TtlMode.KEEP:
+        touched = now
+        ttl = command.ttl or None if command.ttl_mode is TtlMode.SET else ttl
+    revision = record.revision + 1
+    times = (revision, created, touched, ttl, max_lifetime)
+    ring = (*record.ring, Remembered(command.op_id, command.not_after, Status.OK, epoch, revision, results))
+    return Record(record.id, epoch, True, *times, record.last_token, record.lease, record.queue, ring, bags)
 
 
 def _delete(context: _Context, record: Record, command: Delete) -> Applied:
@@ -495,5 +475,5 @@ def _install(context: _Context, record: Record, command: Install) -> Applied:
         ring=record.ring,
     )
     made = _remember_op(made, command, Status.OK, made.revision, b"")
-    _check_size(made, context.limits)
+    check_size(made, context.limits)
     return context.answer(Status.OK, made)

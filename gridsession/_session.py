@@ -89,10 +89,10 @@ class Bag:
 
         Raises:
             InvalidValue: the value is not of that type.
-            InvalidInput: `last` is negative.
+            InvalidInput: `last` is negative, or no whole number.
         """
-        if last is not None and not 0 <= last < 2**31:
-            raise InvalidInput(f"last must be 0 or more, not {last}")
+        if last is not None and (not isinstance(last, int) or not 0 <= last < 2**31):
+            raise InvalidInput(f"last must be a whole number, 0 or more, not {last!r}")
         asked = Field(self._bag, operations.field_name(name), -1 if last is None else last)
         reply = await self._link.execute(self._id, self._link.load(want=Want.NOTHING, names=(asked,)))
         raw = (reply.bags[self._bag] or {}).get(name)

@@ -160,7 +160,8 @@ class Turn:
     async def delete(self) -> bool:
         """Delete the session now, and with it what this turn has not committed; whether there was one.
 
-        `state` and `props` are empty then; what is put into them makes a new session.
+        `state` and `props` are empty then; what is put into them makes a new session. So does the `message` of this
+        turn, which is remembered all the same: an empty one.
 
         Raises:
             Conflict: not held alone, and changed by another since this turn read it or last committed.

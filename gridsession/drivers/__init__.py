@@ -6,12 +6,13 @@ package adds one by registering its class there. It must pass `gridsession.testi
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from gridsession._commands import Command
@@ -21,6 +22,8 @@ from gridsession.errors import InvalidOption
 from gridsession.hooks import Hooks
 
 __all__ = ["Address", "Change", "Driver", "Mirror", "Page", "Promise", "Reach", "Space", "driver_class", "parse_url"]
+
+_OPTION: Final = re.compile(r"[\w.-]+")
 
 
 class Reach(Enum):
@@ -211,20 +214,31 @@ def parse_url(url: str) -> Address:
     """Split a URL into its parts.
 
     Raises:
-        InvalidOption: no scheme, or an option given twice.
+        InvalidOption: no scheme, an option given twice, or a character that must be percent-encoded.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = None
+    # Nothing of such a URL is told: what stands between those characters may be half a password.
+    if parts is None or "#" in url:
+        raise InvalidOption(
+            "not a URL: in names and passwords write # ? / @ [ ] percent-encoded, as %23 %3F %2F %40 %5B %5D"
+        )
     if not parts.scheme or "://" not in url:
         raise InvalidOption(
             f"{parts.scheme or 'the URL'!r} has no scheme: write it as 'hazelcast://host:5701/cluster' or 'memory://'"
         )
     options: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if not _OPTION.fullmatch(name):
+            raise InvalidOption(
+                "what follows the ? is no option: in names and passwords write ? percent-encoded, as %3F"
+            )
         if name in options:
             raise InvalidOption(f"option {name!r} is given twice")
         options[name] = value
-    location = url.partition("://")[2].partition("?")[0].partition("#")[0]
-    return Address(url, parts.scheme, location, options)
+    return Address(url, parts.scheme, url.partition("://")[2].partition("?")[0], options)
 
 
 def driver_class(scheme: str) -> type[Driver]:

@@ -21,7 +21,7 @@ from gridsession.drivers._swap import Unanswered, Unsent
 from gridsession.errors import CorruptRecord, InvalidOption, Unavailable
 
 _TLS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
-_SOCKET_SECONDS: Final = 5.0
+_SECONDS: Final = 5.0
 _CONFIRM_MS: Final = 1_000
 _CODES: Final = re.compile(
     r"\b(READONLY|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|UNBLOCKED|OOM|MISCONF|WRONGTYPE|NOAUTH|NOPERM|"
@@ -60,7 +60,7 @@ class Script:
         except faults.NoScriptError:
             return await client.eval(self._text, 1, key, *args)
 
-    async def run_confirmed(self, client: Any, replicas: int, key: str, *args: bytes | int) -> Sequence[int]:
+    async def run_confirmed(self, client: Any, replicas: int, key: str, *args: bytes | int) -> Sequence[Any]:
         """Run it, then wait on the same connection until so many replicas have it; its answer and how many have."""
         answers: list[Any] = []
         for call in ("EVALSHA", self._digest), ("EVAL", self._text):
@@ -76,27 +76,56 @@ class Script:
         return answers
 
 
+# Without a value GET answers false, which becomes nil: the list keeps its three places.
+READ: Final = Script("""
+local time = redis.call('TIME')
+return {redis.call('GET', KEYS[1]), time[1], time[2]}
+""")
+# KEYS: the record. ARGV: its version when it was read ('' = absent), the value to store ('' = remove), until when the
+# server may keep it and before when it must be stored (ms, 0 = no limit). Answers the server's time (ms) if it was
+# stored, 0 if it was too late, and like the script above if another came first.
+SWAP: Final = Script("""
+local time = redis.call('TIME')
+if redis.call('GETRANGE', KEYS[1], 0, 7) ~= ARGV[1] then
+  return {redis.call('GET', KEYS[1]), time[1], time[2]}
+end
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local keep, before = tonumber(ARGV[3]), tonumber(ARGV[4])
+if before > 0 and now >= before then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+elseif keep == 0 then redis.call('SET', KEYS[1], ARGV[2])
+else redis.call('SET', KEYS[1], ARGV[2], 'PX', string.format('%d', math.max(keep - now, 1))) end
+return now
+""")
+
+
 @contextlib.contextmanager
 def typed(place: str) -> Iterator[None]:
-    """Errors of redis-py in our words; those of the connection leave open whether the command arrived."""
+    """Errors of redis-py in our words."""
     try:
         yield
-    except faults.BusyLoadingError:
-        raise Unsent(f"{place} is loading its data") from None
-    except (faults.AuthenticationError, faults.AuthorizationError):
-        raise _refused(place, "WRONGPASS") from None
-    except (faults.RedisClusterException, faults.MaxConnectionsError) as error:
-        raise Unsent(f"{place} ({type(error).__name__})") from None
-    except faults.ResponseError as error:
-        found = _CODES.search(str(error))
-        code = found[0] if found else _CODES_OF.get(type(error), type(error).__name__)
-        if code in _PASSING:
-            raise Unsent(f"{place} answered {code}") from None
-        if code == "WRONGTYPE":
-            raise CorruptRecord(f"a key of {place} holds no string, so it is no record; it was left as it is") from None
-        raise _refused(place, code) from None
     except (faults.RedisError, OSError) as error:
-        raise Unanswered(f"{place} did not answer ({type(error).__name__})") from None
+        raise told(place, error) from None
+
+
+def told(place: str, error: Exception) -> Exception:
+    """An error of redis-py in our words; those of the connection leave open whether the command arrived."""
+    match error:
+        case faults.BusyLoadingError():
+            return Unsent(f"{place} is loading its data")
+        case faults.AuthenticationError() | faults.AuthorizationError():
+            return _refused(place, "WRONGPASS")
+        case faults.RedisClusterException() | faults.MaxConnectionsError():
+            return Unsent(f"{place} ({type(error).__name__})")
+        case faults.ResponseError():
+            found = _CODES.search(str(error))
+            code = found[0] if found else _CODES_OF.get(type(error), type(error).__name__)
+            if code in _PASSING:
+                return Unsent(f"{place} answered {code}")
+            if code == "WRONGTYPE":
+                return CorruptRecord(f"a key of {place} holds no string, so it is no record; it was left as it is")
+            return _refused(place, code)
+    return Unanswered(f"{place} did not answer ({type(error).__name__})")
 
 
 def _refused(place: str, code: str) -> Unavailable:
@@ -122,8 +151,12 @@ class Made(NamedTuple):
     place: str
 
 
-def client_of(address: Address, known: tuple[str, ...]) -> Made:
+def client_of(address: Address, known: tuple[str, ...], *, timeout: float | None = _SECONDS) -> Made:
     """A client for a URL, not yet connected.
+
+    Args:
+        known: options that are not the client's.
+        timeout: seconds each answer may take; None where the caller sees to that, and spares redis-py a task a command.
 
     Raises:
         InvalidOption: the URL makes no sense.
@@ -141,8 +174,8 @@ def client_of(address: Address, known: tuple[str, ...]) -> Made:
     options |= {
         "username": where.user,
         "password": where.password,
-        "socket_timeout": _SOCKET_SECONDS,
-        "socket_connect_timeout": _SOCKET_SECONDS,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": _SECONDS,
         "retry": Retry(NoBackoff(), 0),
     }
     if cluster:
@@ -153,7 +186,7 @@ def client_of(address: Address, known: tuple[str, ...]) -> Made:
         service, _, number = where.path.partition("/")
         if not service:
             raise InvalidOption("write the URL as redis+sentinel://host:26379,host:26379/service-name")
-        seconds = {"socket_timeout": _SOCKET_SECONDS, "socket_connect_timeout": _SOCKET_SECONDS}
+        seconds = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
         watchers = Sentinel(  # type: ignore[no-untyped-call]  # untyped upstream
             where.hosts, sentinel_kwargs=seconds, db=_database(number), **options
         )

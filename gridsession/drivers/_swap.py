@@ -11,9 +11,11 @@ A swap whose answer was lost is tried again with the same op id: the ring of the
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from gridsession._commands import Command
 from gridsession._identity import Space
@@ -22,29 +24,20 @@ from gridsession._logs import logger
 from gridsession._record import Record
 from gridsession._reply import Reply
 from gridsession.drivers import Change, Driver, Page
-from gridsession.drivers._swap_run import FIRST_PAUSE, Lines, Run, Unanswered, Unsent, corrupt, rest, unreached
+from gridsession.drivers._deadlines import Deadlines
+from gridsession.drivers._swap_run import Held, Known, Line, Lines, Run, Unanswered, Unsent, corrupt, persist, unreached
+from gridsession.drivers._swap_settings import DEADLINE, OPTIONS, POLL, Settings, chosen
 from gridsession.errors import CorruptRecord, GridSessionError, InvalidOption, StoreClosed, Unavailable
 from gridsession.hooks import CommandDone, Hooks
 
-__all__ = ["DEADLINE", "POLL", "Found", "Held", "SwapDriver", "Unanswered", "Unsent"]
+__all__ = ["DEADLINE", "OPTIONS", "POLL", "Found", "Held", "Settings", "SwapDriver", "Unanswered", "Unsent", "chosen"]
 
 T = TypeVar("T")
 _Seen = dict[str, tuple[int, tuple[int, int]]]
 
-DEADLINE: Final = 10.0
-POLL: Final = 0.25
-"""Seconds between two looks of a watch where nothing is pushed."""
 _SWEEP_PAGE: Final = 100
 
 _log = logger("drivers")
-
-
-class Held(NamedTuple):
-    """What a place holds under an id: the record's bytes or None, a version for `swap`, and the place's time (ms)."""
-
-    data: bytes | None
-    version: Any
-    now: int
 
 
 class Found(NamedTuple):
@@ -69,6 +62,12 @@ class SwapDriver(Driver):
 
     sweep_every: float | None = None
     """Seconds between two sweeps for records that have ended; None = the place drops them by itself."""
+    waits: bool = True
+    """Whether `read` and `swap` may wait, for a network or a thread; where they never do, a call needs no timer."""
+    patience: float = math.inf
+    """Seconds that one attempt may wait for its answer; a place that fell silent is then asked anew."""
+    expects: bool = False
+    """Whether a change may begin with a swap instead of a read, where this process stored that record a moment ago."""
     ships_again: bool = False
     """A swap is answered only once it is copied, so an answer that came before the copy must be swapped again."""
 
@@ -87,6 +86,8 @@ class SwapDriver(Driver):
         self.poll = poll
         self.limits = limits
         self.hooks = hooks or Hooks()
+        self.known = Known()
+        self.deadlines = Deadlines()
         self._lines = Lines()
         self._spaces: set[Space] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -106,12 +107,15 @@ class SwapDriver(Driver):
     @abstractmethod
     async def swap(
         self, space: Space, session_id: str, held: Held, data: bytes | None, *, keep_until: int | None, before: int
-    ) -> bool:
-        """Store the bytes (None = remove) if the record is still the one in `held`; whether they were stored.
+    ) -> bool | Held:
+        """Store the bytes (None = remove) if the record is still the one in `held`.
 
         Args:
             keep_until: when the place may drop the record, ms of its clock; None = never.
             before: store only while the place's clock shows less than this; 0 = any time.
+
+        Returns:
+            Whether they were stored; or, where the place tells it on the way, what it holds now: these bytes if so.
 
         Raises:
             Unsent: not stored, and it may pass.
@@ -168,14 +172,15 @@ class SwapDriver(Driver):
         """Apply one command; as `Driver.execute`."""
         self.check()
         self._spaces.add(space)
-        run = Run(self, space, session_id, command)
+        line = space, session_id
+        run = Run(self, line, command)
         limit = self.deadline if deadline is None else deadline
         if not self.hooks:
-            return await self._within(run, limit)
+            return await self._within(line, run, limit)
         loop = asyncio.get_running_loop()
         started, status, duplicate = loop.time(), "", False
         try:
-            reply = await self._within(run, limit)
+            reply = await self._within(line, run, limit)
             status, duplicate = reply.status.name.lower(), reply.duplicate
             return reply
         except BaseException as error:
@@ -227,34 +232,38 @@ class SwapDriver(Driver):
         Raises:
             Unavailable: no answer by the deadline.
         """
-        fault: Exception | None = None
-        pause = FIRST_PAUSE
-        due = asyncio.get_running_loop().time() + self.deadline
-        try:
-            async with asyncio.timeout_at(due):
-                while True:
-                    try:
-                        return await ask()
-                    except (Unsent, Unanswered) as error:
-                        fault = error
-                    pause = await rest(pause, due)
-        except TimeoutError:
-            raise unreached(fault, None) from None
+        faults: list[Exception] = []
 
-    async def _within(self, run: Run, seconds: float) -> Reply:
-        due = asyncio.get_running_loop().time() + seconds
+        async def answered() -> tuple[T]:
+            return (await ask(),)
+
         try:
-            async with asyncio.timeout_at(due):
-                if not run.queues:
-                    return await run.answer(due)
-                line = run.space, run.session_id
-                await self._lines.enter(line)
-                try:
-                    return await run.answer(due)
-                finally:
-                    self._lines.leave(line)
+            due = asyncio.get_running_loop().time() + self.deadline
+            (answer,) = await persist(self, answered, due, faults.append)
+        except TimeoutError:
+            raise unreached(faults[-1] if faults else None, None) from None
+        return answer
+
+    async def _within(self, line: Line, run: Run, seconds: float) -> Reply:
+        lines = self._lines
+        taken = run.queues and lines.taken(line)
+        if not (self.waits or taken):
+            # Nothing waits, so nobody of this process can come in between: no place in the line, no timer.
+            reply = await run.at_once()
+            if reply is not None:
+                return reply
+        due = asyncio.get_running_loop().time() + seconds
+        if not run.queues:
+            return await run.answer(due)
+        try:
+            with self.deadlines.by(due) if taken else contextlib.nullcontext():
+                await lines.enter(line)
         except TimeoutError:
             raise run.overdue() from None
+        try:
+            return await run.answer(due)
+        finally:
+            lines.leave(line)
 
     async def _seen(self, space: Space, prefix: str, session_id: str | None) -> _Seen:
         """What is there now: of each id a mark of its bytes, and its (epoch, revision)."""

@@ -23,6 +23,8 @@ from gridsession.hooks import CommandDone, Evicted, Hooks
 __all__ = ["MemoryDriver"]
 
 _WATCH_QUEUE: Final = 1_024
+_SLACK: Final = 1_000
+"""Entries of the schedule that may be out of date beside as many as are not."""
 _SAY_EVERY: Final = 60_000
 """ms between two lines of the log about evictions."""
 
@@ -208,12 +210,17 @@ class MemoryDriver(Driver):
 
         for name in eviction.victims(len(records) - most, is_held):
             record = records.pop(name)
+            self._scheduled.pop((space, name), None)
             if _lives(record, now):
                 self.evicted += 1
                 self._hooks(Evicted(space.namespace, name))
                 if not self._said or now - self._said >= _SAY_EVERY:
                     self._said = now
                     _log.warning("memory.full", max_size=most, evicted=self.evicted, namespace=space.namespace)
+        if len(self._due) > 2 * len(self._scheduled) + _SLACK:
+            # Else what was evicted would stand here until its ttl, which may be a year.
+            self._due = [(due, *which) for which, due in self._scheduled.items()]
+            heapq.heapify(self._due)
 
 
 class _Watch:

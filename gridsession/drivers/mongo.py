@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import secrets
 import time
-from collections.abc import Iterator
-from typing import Any, ClassVar, Final
-from urllib.parse import urlencode
+from typing import ClassVar, Final, Unpack
 
 from gridsession._identity import Space
-from gridsession._limits import DEFAULT_LIMITS, Limits
 from gridsession.drivers import Address, Promise, Reach
 from gridsession.drivers._clock import ServerClock
-from gridsession.drivers._swap import DEADLINE, POLL, Found, Held, SwapDriver, Unanswered, Unsent
+from gridsession.drivers._swap import OPTIONS, Found, Held, Settings, SwapDriver, chosen
 from gridsession.errors import ConnectFailed, InvalidOption, Unavailable
 from gridsession.hooks import Hooks
 
@@ -26,19 +22,13 @@ try:
 except ImportError as missing:
     raise InvalidOption("mongodb:// needs pymongo 4.9 or later: pip install 'gridsession[mongo]'") from missing
 
+from gridsession.drivers._mongo_client import Document, ask_time, client_of, moment, typed
+
 __all__ = ["MongoDriver"]
 
 _ASK_TIME_EVERY: Final = 10.0
 _VERSION_BYTES: Final = 8
-_SELECTION_MS: Final = 3_000
-_UNKNOWN_COMMAND: Final = 59
-# Refused because this is not the primary: surely not applied. One that steps down or shuts down meanwhile (91, 189,
-# 11600, 11602) may have applied what it then refused to confirm.
-_NOT_PRIMARY: Final = frozenset((10058, 10107, 13435, 13436))
-_STEPPING_DOWN: Final = frozenset((91, 189, 11600, 11602))
-_DISK_FULL: Final = frozenset((14031, 12500))
-_UNAUTHORISED: Final = frozenset((13, 18))
-_Document = dict[str, Any]
+_OPTIONS: Final = {"collection": str, **OPTIONS}
 
 
 class MongoDriver(SwapDriver):
@@ -51,7 +41,7 @@ class MongoDriver(SwapDriver):
         client: an `AsyncMongoClient`; it is never closed here.
         database: where the collection is; None = the one that the client's URL names, else `gridsession`.
         collection: its name.
-        deadline, poll, limits: see `SwapDriver`.
+        deadline, poll, hooks, limits: see `SwapDriver`.
     """
 
     promise: ClassVar[Promise] = Promise(
@@ -64,16 +54,13 @@ class MongoDriver(SwapDriver):
 
     def __init__(
         self,
-        client: AsyncMongoClient[_Document],
+        client: AsyncMongoClient[Document],
         *,
         database: str | None = None,
         collection: str = "gridsession",
-        deadline: float = DEADLINE,
-        poll: float = POLL,
-        hooks: Hooks | None = None,
-        limits: Limits = DEFAULT_LIMITS,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(deadline=deadline, poll=poll, hooks=hooks, limits=limits)
+        super().__init__(**settings)
         found = client.get_database(database) if database else client.get_default_database("gridsession")
         self._client = client
         self._place = f"MongoDB {found.name}.{collection}"
@@ -87,18 +74,8 @@ class MongoDriver(SwapDriver):
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> MongoDriver:
         """See `Driver.from_address`; options are `collection`, `deadline` and `poll`, and MongoDB's own."""
-        ours = {"collection": str, "deadline": float, "poll": float}
-        chosen = {name: address.option(name, kind, None) for name, kind in ours.items() if name in address.options}
-        theirs = {"serverSelectionTimeoutMS": str(_SELECTION_MS)}
-        theirs |= {name: value for name, value in address.options.items() if name not in ours}
-        location = address.location if "/" in address.location else f"{address.location}/"
-        try:
-            client: AsyncMongoClient[_Document] = AsyncMongoClient(
-                f"{address.scheme}://{location}?{urlencode(theirs)}", tz_aware=True
-            )
-        except (errors.ConfigurationError, errors.InvalidURI, ValueError) as error:
-            raise InvalidOption(f"not a MongoDB URL: {type(error).__name__}") from None
-        driver = cls(client, hooks=hooks, **chosen)
+        client = client_of(address, ours=_OPTIONS)
+        driver = cls(client, hooks=hooks, **chosen(address, _OPTIONS))
         driver._owned = True
         return driver
 
@@ -125,9 +102,9 @@ class MongoDriver(SwapDriver):
 
     async def read(self, space: Space, session_id: str) -> Held:
         """The document's record and version."""
-        with self._typed():
+        with typed(self._place):
             if time.monotonic() - self._heard > _ASK_TIME_EVERY:
-                await self._ask_time()
+                self._heard = await ask_time(self._client, self._clock)
             found = await self._collection.find_one({"_id": _key(space, session_id)})
         if found is None:
             return Held(None, None, self._clock.now())
@@ -138,26 +115,23 @@ class MongoDriver(SwapDriver):
     ) -> bool:
         """Insert, or change or delete what has the version that was read, by the server's own clock."""
         key = _key(space, session_id)
-        unchanged: _Document = {"_id": key, "version": held.version}
+        unchanged: Document = {"_id": key, "version": held.version}
         if before:
-            unchanged["$expr"] = {"$lt": ["$$NOW", _moment(before)]}
-        with self._typed():
+            unchanged["$expr"] = {"$lt": ["$$NOW", moment(before)]}
+        with typed(self._place):
             if data is None:
                 return await self._collection.find_one_and_delete(unchanged, projection={"_id": 1}) is not None
-            fields = {"version": Binary(secrets.token_bytes(_VERSION_BYTES)), "record": Binary(data)}
+            fields: Document = {"version": Binary(secrets.token_bytes(_VERSION_BYTES)), "record": Binary(data)}
+            if keep_until is not None:
+                fields["until"] = moment(keep_until)
             if held.data is None:
-                until = {} if keep_until is None else {"until": _moment(keep_until)}
                 with contextlib.suppress(errors.DuplicateKeyError):
-                    await self._collection.insert_one({"_id": key, **fields, **until})
+                    await self._collection.insert_one({"_id": key, **fields})
                     return True
                 return False
-            change: _Document = {"$set": fields}
-            if keep_until is None:
-                change["$unset"] = {"until": ""}
-            else:
-                fields["until"] = _moment(keep_until)  # type: ignore[assignment]  # a document holds any value
+            change = {"$set": fields} if keep_until is not None else {"$set": fields, "$unset": {"until": ""}}
             found = await self._collection.find_one_and_update(unchanged, change, projection={"_id": 1})
-            return found is not None
+        return found is not None
 
     async def page(self, space: Space, prefix: str, cursor: str | None, limit: int) -> Found:
         """Documents in the order of their ids."""
@@ -166,7 +140,7 @@ class MongoDriver(SwapDriver):
         if cursor is not None and not cursor.startswith(head):
             raise InvalidOption("the cursor is not one of this space of a MongoDB driver")
         asked = {"$gte": first} if cursor is None else {"$gt": cursor}
-        with self._typed():
+        with typed(self._place):
             found = await self._collection.find({"_id": asked}).sort("_id", 1).limit(limit).to_list()
         # What begins with the prefix stands together, in whatever order the server has for text.
         ours = [one for one in found if one["_id"].startswith(first)]
@@ -174,55 +148,12 @@ class MongoDriver(SwapDriver):
         return Found(records, ours[-1]["_id"] if len(ours) == limit else None, self._clock.now())
 
     async def _prepare(self) -> None:
-        with self._typed():
-            await self._ask_time()
+        with typed(self._place):
+            self._heard = await ask_time(self._client, self._clock)
             await self._collection.create_index("until", expireAfterSeconds=0, name="until")
 
-    async def _ask_time(self) -> None:
-        sent = time.monotonic()
-        try:
-            told = await self._client.admin.command("hello")
-        except errors.OperationFailure as error:
-            if error.code != _UNKNOWN_COMMAND:
-                raise
-            told = await self._client.admin.command("isMaster")
-        self._heard = time.monotonic()
-        moment: dt.datetime = told["localTime"]
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=dt.UTC)
-        self._clock.learn(round(moment.timestamp() * 1000), sent, self._heard)
 
-    @contextlib.contextmanager
-    def _typed(self) -> Iterator[None]:
-        """Errors of pymongo in our words; those of the connection leave open whether the command arrived."""
-        try:
-            yield
-        except (errors.ServerSelectionTimeoutError, errors.WaitQueueTimeoutError):
-            raise Unsent(f"{self._place} has no primary") from None
-        except (errors.OperationFailure, errors.NotPrimaryError) as error:
-            raise self._refusal(error) from None
-        except (errors.ConnectionFailure, OSError) as error:
-            raise Unanswered(f"{self._place} did not answer ({type(error).__name__})") from None
-        except errors.PyMongoError as error:
-            reason = f"{type(error).__name__}; nothing was changed"
-            raise Unavailable(f"{self._place}: {reason}", address=self._place) from None
-
-    def _refusal(self, error: errors.OperationFailure | errors.NotPrimaryError) -> Exception:
-        code = (error.details or {}).get("code") if isinstance(error.details, dict) else None
-        if code in _NOT_PRIMARY and not isinstance(error, errors.WriteConcernError):
-            return Unsent(f"{self._place} is not primary ({code})")
-        unsure = (errors.WriteConcernError, errors.NotPrimaryError)
-        if isinstance(error, unsure) or code in _STEPPING_DOWN or error.has_error_label("RetryableWriteError"):
-            return Unanswered(f"{self._place} did not confirm ({code})")
-        remedy = "see its log"
-        if code in _UNAUTHORISED:
-            remedy = "grant this user readWrite there"
-        elif code in _DISK_FULL:
-            remedy = "its disk is full"
-        return Unavailable(f"{self._place} refused (code {code}); nothing was changed: {remedy}", address=self._place)
-
-
-def _record(document: _Document) -> bytes:
+def _record(document: Document) -> bytes:
     """The record's bytes; what is none of bytes is no record of any id either."""
     found = document.get("record")
     return found if isinstance(found, bytes) else b""
@@ -230,8 +161,3 @@ def _record(document: _Document) -> bytes:
 
 def _key(space: Space, session_id: str) -> str:
     return f"{space.kind}:{space.namespace}:{session_id}"
-
-
-def _moment(milliseconds: int) -> dt.datetime:
-    # Integers, because a float of seconds would lose the last millisecond.
-    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=milliseconds)

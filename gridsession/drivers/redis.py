@@ -3,64 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import secrets
 import time
-from typing import Any, ClassVar, Final
+from collections.abc import Coroutine
+from typing import Any, ClassVar, Final, TypeVar, Unpack
 
 from gridsession._identity import Space
-from gridsession._limits import DEFAULT_LIMITS, Limits
 from gridsession.drivers import Address, Promise, Reach
 from gridsession.drivers._clock import ServerClock
-from gridsession.drivers._swap import DEADLINE, POLL, Found, Held, SwapDriver, Unanswered
+from gridsession.drivers._swap import OPTIONS, Found, Held, Settings, SwapDriver, Unanswered, chosen
 from gridsession.errors import ConnectFailed, InvalidOption, Unavailable
 from gridsession.hooks import Hooks
 
 try:
     from redis.asyncio import Redis, RedisCluster
+    from redis.exceptions import RedisError
 except ImportError as missing:
     raise InvalidOption("redis:// needs the redis client: pip install 'gridsession[redis]'") from missing
 
-from gridsession.drivers._redis_client import Script, client_of, typed
+from gridsession.drivers._redis_client import READ, SWAP, client_of, told
+from gridsession.drivers._redis_scan import Position, next_keys, values_of
 
 __all__ = ["RedisDriver"]
 
-_VERSION_BYTES: Final = 8
-_GLOB: Final = re.compile(r"([*?\[\]\\])")
+T = TypeVar("T")
 
-_READ: Final = Script("""
-local time = redis.call('TIME')
-return {redis.call('GET', KEYS[1]), time[1], time[2]}
-""")
-# KEYS: the record. ARGV: its version when it was read ('' = absent), the value to store ('' = remove), until when the
-# server may keep it and before when it must be stored (ms, 0 = no limit).
-_SWAP: Final = Script("""
-if redis.call('GETRANGE', KEYS[1], 0, 7) ~= ARGV[1] then return 0 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local keep, before = tonumber(ARGV[3]), tonumber(ARGV[4])
-if before > 0 and now >= before then return 0 end
-if ARGV[2] == '' then redis.call('DEL', KEYS[1])
-elseif keep == 0 then redis.call('SET', KEYS[1], ARGV[2])
-else redis.call('SET', KEYS[1], ARGV[2], 'PX', string.format('%d', math.max(keep - now, 1))) end
-return 1
-""")
+_VERSION_BYTES: Final = 8
+_OPTIONS: Final = {"prefix": str, "wait_replicas": int, "max_in_flight": int, **OPTIONS}
 
 
 class RedisDriver(SwapDriver):
     """`redis://host:6379/0`, `rediss://`, `redis+sentinel://host:26379,host:26379/service`, `redis+cluster://host:port`.
 
-    A record is one string: 8 random bytes, drawn with each write, and the record. Two round trips per change, one per
-    read. The server's clock is what counts. Redis copies to replicas after it acknowledged: a failover may lose what
-    was acknowledged in its last moments, also with `wait_replicas`, which makes it unlikely.
+    A record is one string: 8 random bytes, drawn with each write, and the record. One round trip per read, two per
+    change; one if this process was the last to change that session, a moment ago. The server's clock is what counts.
+    Redis copies to replicas after it acknowledged: a failover may lose what was acknowledged in its last moments, also
+    with `wait_replicas`, which makes it unlikely.
 
     Args:
         client: a `redis.asyncio` client without `decode_responses`; it is never closed here.
         prefix: what every key begins with.
         wait_replicas: so many replicas must have a change before it is acknowledged (not in a cluster).
         max_in_flight: calls under way at once, and so connections.
-        deadline, poll, limits: see `SwapDriver`.
+        deadline, poll, hooks, limits: see `SwapDriver`.
     """
 
     promise: ClassVar[Promise] = Promise(
@@ -70,6 +55,8 @@ class RedisDriver(SwapDriver):
         own_clock=False,
         pushes=False,
     )
+    patience = 5.0
+    expects = True
 
     def __init__(
         self,
@@ -78,20 +65,16 @@ class RedisDriver(SwapDriver):
         prefix: str = "gridsession:",
         wait_replicas: int = 0,
         max_in_flight: int = 64,
-        deadline: float = DEADLINE,
-        poll: float = POLL,
-        hooks: Hooks | None = None,
-        limits: Limits = DEFAULT_LIMITS,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(deadline=deadline, poll=poll, hooks=hooks, limits=limits)
+        super().__init__(**settings)
         if client.get_encoder().decode_responses:
             raise InvalidOption("records are bytes: make the redis client without decode_responses=True")
-        self._client = client
-        self._cluster = client if isinstance(client, RedisCluster) else None
         if max_in_flight < 1 or wait_replicas < 0:
             raise InvalidOption("max_in_flight must be at least 1, and wait_replicas not negative")
-        if wait_replicas and self._cluster is not None:
+        if wait_replicas and isinstance(client, RedisCluster):
             raise InvalidOption("wait_replicas is not available in a Redis cluster: set min-replicas-to-write there")
+        self._client = client
         self._prefix = prefix
         self._wait_replicas = wait_replicas
         self.ships_again = wait_replicas > 0
@@ -103,10 +86,9 @@ class RedisDriver(SwapDriver):
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> RedisDriver:
         """See `Driver.from_address`; options are those of the constructor, and `ssl_...` as redis-py has them."""
-        ours = {"prefix": str, "wait_replicas": int, "max_in_flight": int, "deadline": float, "poll": float}
-        chosen = {name: address.option(name, kind, None) for name, kind in ours.items() if name in address.options}
-        made = client_of(address, known=tuple(ours))
-        driver = cls(made.client, hooks=hooks, **chosen)
+        # The loop around each attempt gives it up in time.
+        made = client_of(address, known=tuple(_OPTIONS), timeout=None)
+        driver = cls(made.client, hooks=hooks, **chosen(address, _OPTIONS))
         driver._place, driver._owned = made.place, made.owned
         return driver
 
@@ -133,85 +115,67 @@ class RedisDriver(SwapDriver):
 
     async def read(self, space: Space, session_id: str) -> Held:
         """The value and the server's time, by one script."""
-        key = self._key(space, session_id)
         sent = time.monotonic()
-        async with self._gate:
-            with typed(self._place):
-                value, seconds, micros = await _READ.run(self._client, key)
+        return self._held(await self._ask(READ.run(self._client, self._key(space, session_id))), sent)
+
+    async def swap(
+        self, space: Space, session_id: str, held: Held, data: bytes | None, *, keep_until: int | None, before: int
+    ) -> bool | Held:
+        """Compare the version and store, by one script, confirmed by replicas if so asked."""
+        version = secrets.token_bytes(_VERSION_BYTES)
+        value = b"" if data is None else version + data
+        args = (held.version, value, keep_until or 0, before)
+        key, copies, wanted = self._key(space, session_id), 0, self._wait_replicas
+        sent = time.monotonic()
+        if wanted:
+            answer, copies = await self._ask(SWAP.run_confirmed(self._client, wanted, key, *args))
+        else:
+            answer = await self._ask(SWAP.run(self._client, key, *args))
+        if isinstance(answer, list):
+            return self._held(answer, sent)
+        if not answer:
+            return False
+        self._clock.learn(answer, sent, time.monotonic())
+        if copies < wanted:
+            raise Unanswered(f"only {copies} of {wanted} replicas confirmed")
+        return Held(data, version, answer)
+
+    async def page(self, space: Space, prefix: str, cursor: str | None, limit: int) -> Found:
+        """What SCAN gives, primary after primary; what it gives beyond the limit travels in the cursor."""
+        position = Position.read(cursor)
+        if not position.keys:
+            position = await self._ask(next_keys(self._client, position, self._key(space, prefix), limit))
+        shown = position.keys[:limit]
+        values = await self._ask(values_of(self._client, shown))
+        records = [
+            (f"key {key!a} in {self._place}", value[_VERSION_BYTES:])
+            for key, value in zip(shown, values, strict=True)
+            if value
+        ]
+        return Found(records, position._replace(keys=position.keys[limit:]).cursor, self.now())
+
+    async def _ask(self, question: Coroutine[Any, Any, T]) -> T:
+        """The client's answer, as one of so many calls under way."""
+        try:
+            await self._gate.acquire()
+        except BaseException:
+            question.close()
+            raise
+        try:
+            return await question
+        except (RedisError, OSError) as error:
+            raise told(self._place, error) from None
+        finally:
+            self._gate.release()
+
+    def _held(self, answer: Any, sent: float) -> Held:
+        """What the scripts tell of a value: itself and the server's seconds and microseconds."""
+        value, seconds, micros = answer
         now = int(seconds) * 1000 + int(micros) // 1000
         self._clock.learn(now, sent, time.monotonic())
         if value is None:
             return Held(None, b"", now)
         return Held(value[_VERSION_BYTES:], value[:_VERSION_BYTES], now)
 
-    async def swap(
-        self, space: Space, session_id: str, held: Held, data: bytes | None, *, keep_until: int | None, before: int
-    ) -> bool:
-        """Compare the version and store, by one script, confirmed by replicas if so asked."""
-        key = self._key(space, session_id)
-        value = b"" if data is None else secrets.token_bytes(_VERSION_BYTES) + data
-        args = (held.version, value, keep_until or 0, before)
-        async with self._gate:
-            with typed(self._place):
-                if not self._wait_replicas:
-                    return bool(await _SWAP.run(self._client, key, *args))
-                done, copies = await _SWAP.run_confirmed(self._client, self._wait_replicas, key, *args)
-        if done and copies < self._wait_replicas:
-            raise Unanswered(f"only {copies} of {self._wait_replicas} replicas confirmed")
-        return bool(done)
-
-    async def page(self, space: Space, prefix: str, cursor: str | None, limit: int) -> Found:
-        """What SCAN gives, primary after primary; what it gives beyond the limit travels in the cursor."""
-        node, at, keys = _position(cursor)
-        pattern = _GLOB.sub(r"\\\1", self._key(space, prefix)) + "*"
-        async with self._gate:
-            with typed(self._place):
-                if not keys:
-                    node, at, keys = await self._scan(node, at, pattern, limit)
-                shown, rest = keys[:limit], keys[limit:]
-                values = await self._values(shown)
-        records = [(f"key {key!a} in {self._place}", value[_VERSION_BYTES:]) for key, value in values if value]
-        ended = node is None and not rest
-        return Found(records, None if ended else json.dumps([node, at, rest]), self.now())
-
-    async def _scan(self, node: str | None, at: int, pattern: str, limit: int) -> tuple[str | None, int, list[str]]:
-        """The next keys, and where to go on (no node = that was all)."""
-        count = max(limit, 100)
-        cluster = self._cluster
-        if cluster is None:
-            found: list[bytes | str]
-            at, found = await self._client.scan(at, match=pattern, count=count)
-            following = "" if at else None
-        else:
-            await cluster.initialize()
-            nodes = {primary.name: primary for primary in cluster.get_primaries()}
-            names = sorted(nodes)
-            name = node or names[0]
-            if name not in nodes:
-                raise Unavailable(f"the primaries of {self._place} changed during the scan: begin it anew")
-            cursors: Any  # of a node; the stubs know one server's only
-            cursors, found = await cluster.scan(at, match=pattern, count=count, target_nodes=nodes[name])
-            at = cursors[name]
-            following = name if at else next((later for later in names if later > name), None)
-        return following, at, [key.decode() if isinstance(key, bytes) else key for key in dict.fromkeys(found)]
-
-    async def _values(self, keys: list[str]) -> list[tuple[str, bytes | None]]:
-        if not keys:
-            return []
-        many: Any = self._client.mget if self._cluster is None else self._cluster.mget_nonatomic
-        return list(zip(keys, await many(keys), strict=True))
-
     def _key(self, space: Space, session_id: str) -> str:
         return f"{self._prefix}{space.kind}:{space.namespace}:{session_id}"
-
-
-def _position(cursor: str | None) -> tuple[str | None, int, list[str]]:
-    if cursor is None:
-        return None, 0, []
-    try:
-        node, at, keys = json.loads(cursor)
-        if (node is None or isinstance(node, str)) and isinstance(at, int) and isinstance(keys, list):
-            return node, at, keys
-    except ValueError:
-        pass
-    raise InvalidOption("the cursor is not one of a Redis driver")

@@ -1,8 +1,10 @@
-"""`python -m tests.bench.drivers`: what a compare-and-swap driver adds to its bare client, in us of CPU a call.
+"""`python -m tests.bench.drivers [driver ...]`: what a compare-and-swap driver adds to its bare client, us of CPU.
 
 Bare is what any compare-and-swap would do through the same client with the same bytes: read the value, decide nothing,
-swap it. The driver does the same and runs the rules between. CPU time of this process, so that a busy machine counts
-little; the median of several rounds that take turns.
+swap it. The driver does the same and runs the rules between: a field set, the ttl restarted, the op id remembered.
+`again`: this process was the last to change the session, as within a turn or a burst of verbs. `cold`: another was, so
+the record is read and decoded whole. CPU time of this process, so that a busy machine counts little; the median of
+several rounds that take turns.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import contextlib
 import os
 import secrets
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,9 +29,9 @@ from redis.asyncio import Redis
 from gridsession._commands import Commit, Set
 from gridsession._record import STATE, Record, encode_field
 from gridsession.drivers import Driver, Space, driver_class, parse_url
+from gridsession.drivers._redis_client import SWAP
 from gridsession.drivers.lmdb import LmdbDriver
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.drivers.redis import _READ, _SWAP
 from gridsession.hooks import Hooks
 from tests.contract.servers import mongo_server, redis_server, running
 
@@ -39,6 +42,8 @@ FIELDS: Final = {f"field{number}": encode_field("x" * 40) for number in range(20
 """A session of about a kilobyte."""
 
 Call = Callable[[int], Awaitable[object]]
+Pair = tuple[Call, Callable[[], Driver]]
+"""The bare client's call, and what makes a driver over the same place."""
 
 
 def record(number: int) -> bytes:
@@ -58,6 +63,12 @@ def commits(driver: Driver) -> Call:
     return call
 
 
+def maker(url: str) -> Callable[[], Driver]:
+    """Makes drivers of a URL."""
+    address = parse_url(url)
+    return lambda: driver_class(address.scheme).from_address(address, Hooks())
+
+
 async def fill(driver: Driver) -> None:
     """Every session, as large as those of the bare client."""
     for number in range(CALLS):
@@ -66,22 +77,22 @@ async def fill(driver: Driver) -> None:
 
 
 @contextlib.asynccontextmanager
-async def redis_pair(folder: Path) -> AsyncIterator[tuple[Call, Driver]]:
-    """redis-py: the two scripts by EVALSHA."""
-    with running(server := redis_server(folder)):
+async def redis_pair(folder: Path) -> AsyncIterator[Pair]:
+    """redis-py: GET and EVALSHA."""
+    with running(server := redis_server(folder, "--appendonly", "no")):
         async with Redis(port=server.port) as client:
 
             async def call(number: int) -> object:
                 key = f"bare:{number}"
-                value, _, _ = await _READ.run(client, key)
+                value = await client.get(key)
                 version, data = (b"", record(number)) if value is None else (value[:8], value[8:])
-                return await _SWAP.run(client, key, version, secrets.token_bytes(8) + data, 0, 0)
+                return await SWAP.run(client, key, version, secrets.token_bytes(8) + data, 0, 0)
 
-            yield call, driver_class("redis").from_address(parse_url(f"redis://127.0.0.1:{server.port}"), Hooks())
+            yield call, maker(f"redis://127.0.0.1:{server.port}")
 
 
 @contextlib.asynccontextmanager
-async def mongo_pair(folder: Path) -> AsyncIterator[tuple[Call, Driver]]:
+async def mongo_pair(folder: Path) -> AsyncIterator[Pair]:
     """pymongo: find_one and find_one_and_update."""
     with running(server := mongo_server(folder)):
         async with AsyncMongoClient("127.0.0.1", server.port) as client:
@@ -95,12 +106,11 @@ async def mongo_pair(folder: Path) -> AsyncIterator[tuple[Call, Driver]]:
                 guard = {"_id": f"bare:{number}", "v": found["v"]}
                 return await collection.find_one_and_update(guard, change, projection={"_id": 1})
 
-            url = f"mongodb://127.0.0.1:{server.port}/bench"
-            yield call, driver_class("mongodb").from_address(parse_url(url), Hooks())
+            yield call, maker(f"mongodb://127.0.0.1:{server.port}/bench")
 
 
 @contextlib.asynccontextmanager
-async def lmdb_pair(folder: Path) -> AsyncIterator[tuple[Call, Driver]]:
+async def lmdb_pair(folder: Path) -> AsyncIterator[Pair]:
     """py-lmdb: a read and a write transaction."""
     with lmdb.open(str(folder / "bare"), map_size=1 << 28, sync=False) as env:
 
@@ -113,7 +123,7 @@ async def lmdb_pair(folder: Path) -> AsyncIterator[tuple[Call, Driver]]:
                     writing.put(key, found or record(number))
             return None
 
-        yield call, LmdbDriver(folder / "ours")
+        yield call, lambda: LmdbDriver(folder / "ours")
 
 
 def _rewrite(file: Path, fresh: Path, number: int) -> Path:
@@ -124,23 +134,24 @@ def _rewrite(file: Path, fresh: Path, number: int) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def file_pair(folder: Path) -> AsyncIterator[tuple[Call, Driver]]:
+async def file_pair(folder: Path) -> AsyncIterator[Pair]:
     """Read a file, write another, rename it."""
 
     async def call(number: int) -> object:
         return _rewrite(folder / f"{number}.bare", folder / "fresh", number)
 
-    yield call, driver_class("file").from_address(parse_url(f"file://{folder}/ours"), Hooks())
+    yield call, maker(f"file://{folder}/ours")
 
 
 @contextlib.asynccontextmanager
-async def memory_pair(folder: Path) -> AsyncIterator[tuple[Call, Driver]]:
+async def memory_pair(folder: Path) -> AsyncIterator[Pair]:
     """Nothing at all: what remains is the command and the rules."""
 
     async def call(number: int) -> object:
         return number
 
-    yield call, MemoryDriver()
+    memory = MemoryDriver()
+    yield call, lambda: memory
 
 
 async def cpu_of(call: Call) -> float:
@@ -151,29 +162,36 @@ async def cpu_of(call: Call) -> float:
     return (time.process_time() - started) / CALLS * 1e6
 
 
-async def compare(
-    name: str, pair: Callable[[Path], contextlib.AbstractAsyncContextManager[tuple[Call, Driver]]]
-) -> str:
+async def compare(name: str, pair: Callable[[Path], contextlib.AbstractAsyncContextManager[Pair]]) -> str:
     """One line of the table."""
+    figures: list[tuple[float, float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
-        async with pair(Path(folder)) as (bare, driver):
-            await driver.open()
-            await fill(driver)
+        async with pair(Path(folder)) as (bare, make):
+            one, other = make(), make()
+            await one.open()
+            await other.open()
+            await fill(one)
             await cpu_of(bare)
-            ours = commits(driver)
-            figures = [(await cpu_of(bare), await cpu_of(ours)) for _ in range(ROUNDS)]
-            await driver.aclose()
-    alone, with_rules = (statistics.median(column) for column in zip(*figures, strict=True))
-    added = statistics.median(after - before for before, after in figures)
-    return f"{name:8} {alone:10.1f} {with_rules:10.1f} {added:10.1f}"
+            for number in range(ROUNDS + 1):
+                cold = await cpu_of(commits(other if number % 2 else one))
+                again = await cpu_of(commits(other if number % 2 else one))
+                figures.append((await cpu_of(bare), cold, again))
+            await one.aclose()
+            await other.aclose()
+    # The first round finds what `one` wrote itself.
+    figures = figures[1:]
+    alone, cold, again = (statistics.median(column) for column in zip(*figures, strict=True))
+    added = [statistics.median(found[which] - found[0] for found in figures) for which in (1, 2)]
+    return f"| {name} | {alone:.0f} | {cold:.0f} | {added[0]:+.0f} | {again:.0f} | {added[1]:+.0f} |"
 
 
 def main() -> None:
     """Print the table."""
     pairs = {"memory": memory_pair, "lmdb": lmdb_pair, "file": file_pair, "redis": redis_pair, "mongo": mongo_pair}
-    print(f"{'driver':8} {'bare us':>10} {'ours us':>10} {'added us':>10}")
-    for name, pair in pairs.items():
-        print(asyncio.run(compare(name, pair)), flush=True)
+    print("| driver | bare client, us | cold, us | added | again, us | added |")
+    print("|---|---|---|---|---|---|")
+    for name in sys.argv[1:] or pairs:
+        print(asyncio.run(compare(name, pairs[name])), flush=True)
 
 
 if __name__ == "__main__":

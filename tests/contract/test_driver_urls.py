@@ -71,6 +71,16 @@ def test_what_makes_no_sense_is_refused(url: str) -> None:
         driver_class(address.scheme).from_address(address, Hooks())
 
 
+@pytest.mark.parametrize("character", ["#", "[", "]", "?", "\u2100"])
+def test_a_password_with_an_odd_character_is_refused_and_nothing_of_it_is_shown(character: str) -> None:
+    for url in f"redis://user:half{character}other@host/1", f"mongodb://half{character}other@host/?ttl=9":
+        with pytest.raises(InvalidOption) as refused:
+            driver_class("memory").from_address(parse_url(url), Hooks())
+        assert "percent-encoded" in str(refused.value)
+        assert "half" not in str(refused.value)
+        assert "other" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("url", "directory"),
     [("file:///a/b", "/a/b"), ("file:///a%20b", "/a b"), ("lmdb://./a", "a"), ("file://../a", "../a")],

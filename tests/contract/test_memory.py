@@ -6,6 +6,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -149,6 +150,23 @@ def test_what_was_deleted_or_has_ended_leaves_its_room(eviction: str) -> None:
             assert driver.evicted == 3
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("eviction", EVICTIONS)
+def test_nothing_is_kept_of_what_was_evicted(eviction: str) -> None:
+    async def main() -> int:
+        async with SessionStore.open(
+            driver=MemoryDriver(max_size=5, eviction=eviction), policy=Policy(ttl=1e6)
+        ) as store:
+            await fill(store, range(3_000))
+            tracemalloc.start()
+            try:
+                await fill(store, range(3_000, 9_000))
+                return tracemalloc.get_traced_memory()[0]
+            finally:
+                tracemalloc.stop()
+
+    assert asyncio.run(main()) < 400_000, "at least 100 bytes each are kept of what was evicted"
 
 
 def test_what_was_deleted_is_no_session_lost_when_its_rest_leaves() -> None:

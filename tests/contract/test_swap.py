@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 import pytest
 
 from gridsession import Policy, SessionStore
+from gridsession._commands import Commit, Set
+from gridsession._record import STATE, encode_field
 from gridsession.drivers import Address, Promise, Reach, Space
 from gridsession.drivers._clock import host_clock
+from gridsession.drivers._deadlines import Deadlines
 from gridsession.drivers._swap import Found, Held, SwapDriver, Unanswered, Unsent
 from gridsession.errors import ConnectFailed, DeadlineExceeded, InvalidOption, OutcomeUnknown, StoreClosed
 from gridsession.hooks import CommandDone, CommandRetried, Event, Hooks
@@ -29,6 +32,7 @@ class Unreliable(SwapDriver):
         self.fault = "none"
         self.chance = random.Random(5)
         self.tries = 0
+        self.swaps = 0
 
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> Unreliable:
@@ -45,6 +49,9 @@ class Unreliable(SwapDriver):
         self.tries += 1
         if self.fault == "deaf":
             raise Unsent("nobody listens")
+        if self.fault == "silent once":
+            self.fault = "none"
+            await asyncio.sleep(60)
         if self.fault == "swallows cancellation":
             try:
                 await asyncio.sleep(60)
@@ -56,8 +63,9 @@ class Unreliable(SwapDriver):
 
     async def swap(
         self, space: Space, session_id: str, held: Held, data: bytes | None, *, keep_until: int | None, before: int
-    ) -> bool:
+    ) -> bool | Held:
         await asyncio.sleep(0)
+        self.swaps += 1
         fault = (
             self.chance.choice(("none", "unsent", "lost", "lost after", "late")) if self.fault == "any" else self.fault
         )
@@ -73,7 +81,10 @@ class Unreliable(SwapDriver):
         done = self._apply(session_id, held.version, data, before)
         if fault == "lost after":
             raise Unanswered("the answer was lost")
-        return done
+        if not self.expects:
+            return done
+        version, stands = self.records[session_id]
+        return Held(stands, version, self.now())
 
     async def page(self, space: Space, prefix: str, cursor: str | None, limit: int) -> Found:
         return Found([(name, data) for name, (_, data) in self.records.items()], None, self.now())
@@ -183,3 +194,126 @@ async def test_a_closed_driver_says_so() -> None:
 def test_times_that_are_none_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(InvalidOption):
         Unreliable(**settings)
+
+
+async def test_a_command_that_grew_too_old_between_two_attempts_is_overdue_not_late() -> None:
+    driver = Unreliable()
+    await driver.open()
+    driver.fault = "another first"
+    command = Commit(b"o" * 16, driver.now() + 50, (Set(STATE, "a", encode_field(1)),))
+    with pytest.raises(DeadlineExceeded):
+        await driver.execute(Space("a"), ID, command, deadline=5)
+    await driver.aclose()
+
+
+async def test_a_place_that_falls_silent_is_asked_anew() -> None:
+    driver = Unreliable()
+    driver.patience = 0.05
+    async with SessionStore.open(driver=driver) as store:
+        driver.fault = "silent once"
+        await store.session(ID).set("a", 1)
+        assert driver.tries == 2
+    await driver.aclose()
+
+
+class Expecting(Unreliable):
+    """One that tells what stands there when it swaps, and so may be asked to swap before it is read."""
+
+    expects = True
+
+
+async def test_who_stored_a_session_a_moment_ago_need_not_read_it() -> None:
+    driver = Expecting()
+    async with SessionStore.open(driver=driver) as store:
+        for number in range(1, 11):
+            assert await store.session(ID).increment("n") == number
+        assert (driver.tries, driver.swaps) == (1, 10)
+        assert await store.session(ID).get("n") == 10
+        assert driver.tries == 2
+    await driver.aclose()
+
+
+async def test_what_another_stored_meanwhile_is_found_by_the_swap_and_counts() -> None:
+    driver, other = Expecting(), Expecting()
+    other.records = driver.records
+    async with SessionStore.open(driver=driver) as here, SessionStore.open(driver=other) as there:
+        for number in range(1, 11):
+            assert await here.session(ID).increment("n") == 2 * number - 1
+            assert await there.session(ID).increment("n") == 2 * number
+        # The first time each reads; then a swap in vain tells what the other stored.
+        assert (driver.tries, driver.swaps) == (1, 19)
+        assert (other.tries, other.swaps) == (1, 19)
+    await driver.aclose()
+    await other.aclose()
+
+
+async def test_a_refusal_is_read_and_never_expected() -> None:
+    driver, other = Expecting(), Expecting()
+    other.records = driver.records
+    async with SessionStore.open(driver=driver) as here, SessionStore.open(driver=other) as there:
+        assert await here.session(ID).remember("m1")
+        await there.session(ID).delete()
+        # As it was stored here, the message was seen; it no longer is.
+        assert await here.session(ID).remember("m1")
+    await driver.aclose()
+    await other.aclose()
+
+
+async def test_an_unanswered_swap_is_no_expectation() -> None:
+    driver = Expecting()
+    async with SessionStore.open(driver=driver) as store:
+        await store.session(ID).increment("n")
+        driver.fault = "lost after"
+        assert await store.session(ID).increment("n") == 2
+        driver.fault = "none"
+        swaps = driver.swaps
+        assert await store.session(ID).increment("n") == 3
+        assert driver.swaps == swaps + 1
+    await driver.aclose()
+
+
+async def test_what_is_known_is_bounded() -> None:
+    driver = Unreliable()
+    async with SessionStore.open(driver=driver) as store:
+        for number in range(1_100):
+            await store.session(f"line:{number}").set("a", 1)
+        await store.session("line:large").set("a", "x" * 20_000)
+        space = store._links[0].space
+        known = [number for number in range(1_100) if driver.known.expected((space, f"line:{number}"))]
+        assert known == list(range(1_100 - 1_024, 1_100))
+        assert driver.known.expected((space, "line:large")) is None
+    await driver.aclose()
+
+
+async def test_one_timer_ends_each_block_at_its_own_time() -> None:
+    deadlines, loop = Deadlines(), asyncio.get_running_loop()
+    start = loop.time()
+
+    async def wait(seconds: float, due: float) -> float:
+        try:
+            with deadlines.by(start + due):
+                await asyncio.sleep(seconds)
+        except TimeoutError:
+            return round((loop.time() - start) * 10) / 10
+        return 0.0
+
+    assert await asyncio.gather(wait(9, 0.4), wait(9, 0.2), wait(0.1, 0.3), wait(9, 0.6)) == [0.4, 0.2, 0.0, 0.6]
+
+
+async def test_a_cancellation_from_outside_stays_one() -> None:
+    deadlines, loop = Deadlines(), asyncio.get_running_loop()
+
+    async def wait(due: float) -> None:
+        with deadlines.by(loop.time() + due):
+            await asyncio.sleep(9)
+
+    task = asyncio.create_task(wait(5))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    both = asyncio.create_task(wait(0))
+    await asyncio.sleep(0)
+    loop.call_soon(both.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await both

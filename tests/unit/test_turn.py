@@ -447,6 +447,17 @@ async def test_a_message_without_changes_is_remembered_too(driver: MemoryDriver)
         assert repeated == [False, True, False, False, True]
 
 
+async def test_a_message_whose_turn_deletes_is_remembered_by_an_empty_session(driver: MemoryDriver) -> None:
+    async with SessionStore.open(driver=driver) as store:
+        await store.session(ID).set("a", 1)
+        for repeated in (False, True):
+            async with store.turn(ID, message="m1") as turn:
+                assert (turn.repeated, turn.state) == (repeated, {} if repeated else {"a": 1})
+                if not turn.repeated:
+                    await turn.delete()
+        assert await store.session(ID).exists()
+
+
 async def test_a_repeated_message_may_still_change_the_session(driver: MemoryDriver, sent: list[Command]) -> None:
     async with SessionStore.open(driver=driver) as store:
         for _ in range(2):
