@@ -14,10 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from gridsession._store import SessionStore
 from gridsession.drivers import parse_url
+from gridsession.drivers.file import directory_of
 from gridsession.errors import InvalidInput
 from gridsession.moving import Progress as Moved
 from gridsession.moving import Report
 
+_FOLDERS: Final = ("file", "lmdb")
 _VERBS: Final = {"copy": "copying", "verify": "comparing", "import": "importing"}
 
 
@@ -126,6 +128,17 @@ def open_store(url: str, namespace: str | None, role: str, *, default: str | Non
         return SessionStore.open(url, namespace=namespace)
     except InvalidInput as error:
         raise typer.BadParameter(f"{role}: {error}") from None
+
+
+def check_there(url: str, role: str) -> None:
+    """Refuse a directory that is not there: opened, it would be made, and nothing found in it.
+
+    Raises:
+        BadParameter: it is not there.
+    """
+    address = parse_url(url)
+    if address.scheme in _FOLDERS and not directory_of(address).exists():
+        raise typer.BadParameter(f"{role}: {directory_of(address)} is not there")
 
 
 def same_place(one: str, other: str) -> bool:

@@ -6,15 +6,18 @@ import asyncio
 import importlib
 import os
 import sys
+import threading
 import traceback
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated, Any, Final
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
 from gridsession import SessionStore
 from gridsession.dialects.bottender import ConsoleBot, ConsoleContext
-from gridsession.errors import GridSessionError, InvalidOption
+from gridsession.errors import GridSessionError, InvalidInput, InvalidOption
 
 YOU: Final = "You > "
 BOT: Final = "Bot > "
@@ -37,12 +40,15 @@ def command(
     Two consoles with the same --url, --platform and --as share one session. Lines are read from standard input when
     that is no terminal.
     """
-    handler = count if bot is None else _load(bot)
     if url is None:
-        url = "memory://"
         typer.echo("no --url and no GRIDSESSION_URL: the session stays in this process's memory", err=True)
     try:
-        failed = asyncio.run(_chat(handler, SessionStore.open(url, namespace=namespace), platform, user, pretty))
+        handler = count if bot is None else _load(bot)
+        store = SessionStore.open("memory://" if url is None else url, namespace=namespace)
+        failed = asyncio.run(_chat(handler, store, platform, user, pretty))
+    except InvalidInput as error:
+        typer.echo(f"gridsession: {error}", err=True)
+        raise typer.Exit(2) from None
     except KeyboardInterrupt:
         failed = False
     # A script that went wrong must not look like one that went well.
@@ -65,8 +71,9 @@ async def _chat(
         bot.on_event(handler)
         async for line in _typed():
             try:
-                async for reply in bot.hear(line):
-                    typer.echo(f"{BOT}{reply}")
+                async with aclosing(bot.hear(line)) as replies:
+                    async for reply in replies:
+                        _say(reply)
             except GridSessionError as error:
                 failed = True
                 typer.echo(f"{type(error).__name__}: {error}", err=True)
@@ -78,10 +85,20 @@ async def _chat(
     return failed
 
 
+def _say(reply: str) -> None:
+    try:
+        typer.echo(f"{BOT}{reply}")
+    except BrokenPipeError:
+        # Nobody reads on, as in `gridsession chat | head`; and nothing must be flushed to them at the end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
 async def _typed() -> AsyncIterator[str]:
     """Lines with something on them: edited on a terminal, read as they come from anything else."""
     if not sys.stdin.isatty():
-        while text := await asyncio.to_thread(sys.stdin.readline):
+        lines = _script()
+        while text := await _in_a_thread(lines.readline):
             if text.strip():
                 yield text.rstrip("\n")
         return
@@ -97,12 +114,44 @@ async def _typed() -> AsyncIterator[str]:
             yield text
 
 
+def _script() -> TextIO:
+    # Opened again: at its end Python asks for its own one's lock, which a thread that still reads would hold.
+    text = sys.stdin
+    return open(text.fileno(), encoding=text.encoding, errors=text.errors, closefd=False)
+
+
+async def _in_a_thread(read: Callable[[], str]) -> str:
+    """What a call gives that may wait for ever; unlike the loop's own threads, this one is not waited for on Ctrl-C."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+
+    def settle(text: str, error: Exception | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(text)
+        else:
+            answer.set_exception(error)
+
+    def run() -> None:
+        text, failure = "", None
+        try:
+            text = read()
+        except (OSError, ValueError) as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, text, failure)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await answer
+
+
 def _load(name: str) -> Callable[[ConsoleContext], Any]:
     """The function that `module:function` names, modules of the working directory among them."""
     module, colon, function = name.partition(":")
     if not colon or not module or not function:
         raise InvalidOption(f"{name!r} does not name a bot: write MODULE:FUNCTION, as in bots.counter:handle")
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), function, None)
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gridsession.cli import logs
-from gridsession.cli._moves import Screen, open_store, same_place
+from gridsession.cli._moves import Screen, check_there, open_store, same_place
 from gridsession.errors import InvalidInput
 from gridsession.moving import Report, copy
 
@@ -41,6 +41,7 @@ def command(
     there = open_store(target, to_namespace, "TO_URL", default=here.namespace)
     if same_place(source, target) and here.namespace == there.namespace:
         raise typer.BadParameter("FROM_URL and TO_URL are the same place and namespace")
+    check_there(source, "FROM_URL")
 
     async def run() -> Report:
         async with here:

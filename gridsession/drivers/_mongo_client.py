@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
+import warnings
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -38,7 +39,13 @@ def client_of(address: Address, ours: Collection[str]) -> AsyncMongoClient[Docum
     theirs |= {name: value for name, value in address.options.items() if name not in ours}
     location = address.location if "/" in address.location else f"{address.location}/"
     try:
-        return AsyncMongoClient(f"{address.scheme}://{location}?{urlencode(theirs)}", tz_aware=True)
+        with warnings.catch_warnings():
+            # pymongo only warns of an option that it does not know: a misspelt namespace would go unnoticed.
+            warnings.simplefilter("error", UserWarning)
+            return AsyncMongoClient(f"{address.scheme}://{location}?{urlencode(theirs)}", tz_aware=True)
+    except UserWarning:
+        names = ", ".join(sorted({*ours, "deadline", "namespace", "ttl"}))
+        raise InvalidOption(f"an option of the MongoDB URL is neither ours ({names}) nor MongoDB's own") from None
     except (errors.ConfigurationError, errors.InvalidURI, ValueError) as error:
         raise InvalidOption(f"not a MongoDB URL: {type(error).__name__}") from None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -12,6 +14,7 @@ from urllib.parse import unquote
 import redis.exceptions as faults
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -22,6 +25,11 @@ from gridsession.errors import CorruptRecord, InvalidOption, Unavailable
 
 _TLS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 _SECONDS: Final = 5.0
+_FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+_NO_HOST: Final = (
+    "a redis URL is not redis://[user:password@]host:port/0: in names and passwords write # ? / @ : , [ ]"
+    " percent-encoded"
+)
 _CONFIRM_MS: Final = 1_000
 _CODES: Final = re.compile(
     r"\b(READONLY|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|UNBLOCKED|OOM|MISCONF|WRONGTYPE|NOAUTH|NOPERM|"
@@ -134,6 +142,23 @@ def _refused(place: str, code: str) -> Unavailable:
     )
 
 
+class _OfFamily(Connection):
+    """A connection to an address of one family; the name is looked up again each time it connects."""
+
+    def __init__(self, *, family: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._name = self.host
+        self._family = _FAMILIES[family]
+
+    async def connect(self) -> None:
+        """As its class does, to the first address of the family."""
+        if not self.is_connected:
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(self._name, self.port, family=self._family, type=socket.SOCK_STREAM)
+            self.host = str(found[0][4][0])
+        await super().connect()  # type: ignore[no-untyped-call]  # untyped upstream
+
+
 class _Where(NamedTuple):
     """A location's parts: user, password, hosts and ports, what follows the first slash."""
 
@@ -161,7 +186,7 @@ def client_of(address: Address, known: tuple[str, ...], *, timeout: float | None
     Raises:
         InvalidOption: the URL makes no sense.
     """
-    address.only(*known, *_TLS, "ssl")
+    address.only(*known, *_TLS, "ssl", "family")
     sentinel, cluster = address.scheme == "redis+sentinel", address.scheme == "redis+cluster"
     where = _split(address, 26379 if sentinel else 6379)
     place = ",".join(f"{host}:{port}" for host, port in where.hosts)
@@ -195,19 +220,29 @@ def client_of(address: Address, known: tuple[str, ...], *, timeout: float | None
     if len(where.hosts) != 1:
         raise InvalidOption("redis:// takes one host; several are for redis+sentinel:// and redis+cluster://")
     host, port = where.hosts[0]
-    server = Redis(host=host, port=port, db=_database(where.path), **options)
+    options |= {"host": host, "port": port, "db": _database(where.path)}
+    family = address.option("family", int, 0)
+    if not family:
+        server = Redis(**options)
+    elif family not in _FAMILIES or options.pop("ssl", False):
+        raise InvalidOption("family is 4 (IPv4) or 6 (IPv6), and not for TLS, which needs the server's name")
+    else:
+        server = Redis.from_pool(ConnectionPool(connection_class=_OfFamily, family=family, **options))
     return Made(server, (server,), f"Redis {place}")
 
 
 def _split(address: Address, port: int) -> _Where:
     authority, _, path = address.location.partition("/")
+    if "@" in path:
+        raise InvalidOption(_NO_HOST)
     credentials, _, hosts = authority.rpartition("@")
     user, colon, password = credentials.partition(":")
     found = []
     for text in (hosts or "localhost").split(","):
         host, number = re.fullmatch(r"(\[[^]]*\]|[^:]*)(?::([0-9]+))?", text), port
         if host is None or (host[2] and not 0 < int(host[2]) < 65536):
-            raise InvalidOption(f"{text!a} is not host:port")
+            # Never told: with a password that is not percent-encoded this is half of it.
+            raise InvalidOption(_NO_HOST)
         number = int(host[2]) if host[2] else port
         found.append((host[1].strip("[]") or "localhost", number))
     return _Where(unquote(user) or None, unquote(password) if colon else None, found, path)
@@ -217,5 +252,7 @@ def _database(text: str) -> int:
     if not text:
         return 0
     if not text.isdigit():
-        raise InvalidOption(f"{text!a} is not the number of a Redis database")
+        raise InvalidOption(
+            "what follows the host in a redis URL is the number of a database, as in redis://host:6379/0"
+        )
     return int(text)

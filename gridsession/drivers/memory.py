@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import ClassVar, Final
 
@@ -16,6 +15,7 @@ from gridsession._record import Record
 from gridsession._reply import Reply
 from gridsession._rules import apply
 from gridsession.drivers import Address, Change, Driver, Page, Promise, Reach
+from gridsession.drivers._clock import host_clock
 from gridsession.drivers._eviction import EVICTIONS, Eviction, make_eviction
 from gridsession.errors import InvalidOption, StoreClosed
 from gridsession.hooks import CommandDone, Evicted, Hooks
@@ -29,10 +29,6 @@ _SAY_EVERY: Final = 60_000
 """ms between two lines of the log about evictions."""
 
 _log = logger("drivers")
-
-
-def _host_clock() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class MemoryDriver(Driver):
@@ -59,7 +55,7 @@ class MemoryDriver(Driver):
         *,
         max_size: int | None = None,
         eviction: str = "lru",
-        clock: Callable[[], int] = _host_clock,
+        clock: Callable[[], int] = host_clock,
         limits: Limits = DEFAULT_LIMITS,
         hooks: Hooks | None = None,
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import time
 from typing import ClassVar, Final, Unpack
@@ -35,7 +34,8 @@ class MongoDriver(SwapDriver):
     """`mongodb://host:27017/database`, `mongodb+srv://`: one document per session, in one collection.
 
     A document is `{_id: "sessions:namespace:id", version, record, until}`; a TTL index on `until` removes what ended.
-    Changes are acknowledged by a majority. The primary's clock is what counts, as this process last heard of it.
+    Changes are acknowledged by a majority: two round trips, or one if this process was the last to change that session,
+    a moment ago. The primary's clock is what counts, as this process last heard of it.
 
     Args:
         client: an `AsyncMongoClient`; it is never closed here.
@@ -51,6 +51,7 @@ class MongoDriver(SwapDriver):
         own_clock=False,
         pushes=False,
     )
+    expects = True
 
     def __init__(
         self,
@@ -112,7 +113,7 @@ class MongoDriver(SwapDriver):
 
     async def swap(
         self, space: Space, session_id: str, held: Held, data: bytes | None, *, keep_until: int | None, before: int
-    ) -> bool:
+    ) -> bool | Held:
         """Insert, or change or delete what has the version that was read, by the server's own clock."""
         key = _key(space, session_id)
         unchanged: Document = {"_id": key, "version": held.version}
@@ -121,17 +122,19 @@ class MongoDriver(SwapDriver):
         with typed(self._place):
             if data is None:
                 return await self._collection.find_one_and_delete(unchanged, projection={"_id": 1}) is not None
-            fields: Document = {"version": Binary(secrets.token_bytes(_VERSION_BYTES)), "record": Binary(data)}
+            version = secrets.token_bytes(_VERSION_BYTES)
+            fields: Document = {"version": Binary(version), "record": Binary(data)}
             if keep_until is not None:
                 fields["until"] = moment(keep_until)
             if held.data is None:
-                with contextlib.suppress(errors.DuplicateKeyError):
+                try:
                     await self._collection.insert_one({"_id": key, **fields})
-                    return True
-                return False
+                except errors.DuplicateKeyError:
+                    return False
+                return Held(data, version, self._clock.now())
             change = {"$set": fields} if keep_until is not None else {"$set": fields, "$unset": {"until": ""}}
             found = await self._collection.find_one_and_update(unchanged, change, projection={"_id": 1})
-        return found is not None
+        return False if found is None else Held(data, version, self._clock.now())
 
     async def page(self, space: Space, prefix: str, cursor: str | None, limit: int) -> Found:
         """Documents in the order of their ids."""

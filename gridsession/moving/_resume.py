@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from gridsession.errors import InvalidOption
+from gridsession.errors import InvalidOption, Unavailable
 from gridsession.moving._report import Report
 
 _FORMAT: Final = 1
@@ -21,7 +21,7 @@ class ResumeFile:
         names: what tells this move from others; only a digest of them is written, for URLs hold passwords.
 
     Raises:
-        InvalidOption: the file belongs to another move, or is none of ours.
+        InvalidOption: the file belongs to another move, is none of ours, or has no directory to be in.
     """
 
     def __init__(self, path: Path | None, *names: str) -> None:
@@ -31,18 +31,27 @@ class ResumeFile:
         self.cursor: str | None = None
         self.report = Report()
         self.resumed = False
+        if path is not None and not path.parent.is_dir():
+            raise InvalidOption(f"{path} cannot be kept: there is no directory {path.parent}")
         if path is not None and path.exists():
             self._read(path)
 
     def save(self, step: int, cursor: str | None) -> None:
-        """Everything before this step and cursor is done. The file is replaced whole or not at all."""
+        """Everything before this step and cursor is done. The file is replaced whole or not at all.
+
+        Raises:
+            Unavailable: it cannot be written.
+        """
         self.step, self.cursor = step, cursor
         if self._path is None:
             return
         state: dict[str, Any] = {"format": _FORMAT, "move": self._move, "step": step, "cursor": cursor}
         made = self._path.with_name(self._path.name + ".new")
-        made.write_text(json.dumps(state | self.report.to_plain()), encoding="utf-8")
-        made.replace(self._path)
+        try:
+            made.write_text(json.dumps(state | self.report.to_plain()), encoding="utf-8")
+            made.replace(self._path)
+        except OSError as error:
+            raise Unavailable(f"{self._path} cannot be written ({type(error).__name__}): copy again") from None
 
     def done(self) -> None:
         """The move has ended: nothing is left to go on with."""

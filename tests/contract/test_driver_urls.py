@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,7 @@ def test_a_redis_url_reaches_the_client() -> None:
         "mongodb://",
         "mongodb://a:b",
         "mongodb://a?deadline=-1",
+        "mongodb://a?nmespace=shop",
         "file://",
         "file://host/dir",
         "file:///dir?unknown=1",
@@ -79,6 +81,22 @@ def test_a_password_with_an_odd_character_is_refused_and_nothing_of_it_is_shown(
         assert "percent-encoded" in str(refused.value)
         assert "half" not in str(refused.value)
         assert "other" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:half/other@host",
+        "redis://host/half@other",
+        "redis://:1234567/other@host",
+        "redis+sentinel://:half,other/x@host/main",
+        "redis+sentinel://host/half@other",
+    ],
+)
+def test_a_redis_password_that_was_not_encoded_is_not_shown(url: str) -> None:
+    with pytest.raises(InvalidOption, match="percent-encoded") as refused:
+        client_of(parse_url(url), ())
+    assert not {"half", "other", "1234567"} & set(re.findall(r"\w+", str(refused.value)))
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ async def test_what_is_no_record_is_an_error_that_names_the_document(server: Ser
         driver = store._driver
         assert isinstance(driver, MongoDriver)
         for broken in ({"record": b"nonsense"}, {"record": "text"}, {"record": None}):
-            await driver._collection.update_one({"_id": f"sessions:{store.namespace}:{ID}"}, {"$set": broken})
+            await driver._collection.replace_one({"_id": f"sessions:{store.namespace}:{ID}"}, broken)
             for call in (store.session(ID).load(), store.session(ID).set("a", 2)):
                 with pytest.raises(CorruptRecord, match=ID):
                     await call

@@ -13,7 +13,15 @@ import pytest
 from gridsession import SessionStore
 from gridsession.drivers import parse_url
 from gridsession.drivers.redis import RedisDriver
-from gridsession.errors import ConnectFailed, CorruptRecord, GridSessionError, OutcomeUnknown, StoreClosed, Unavailable
+from gridsession.errors import (
+    ConnectFailed,
+    CorruptRecord,
+    GridSessionError,
+    InvalidOption,
+    OutcomeUnknown,
+    StoreClosed,
+    Unavailable,
+)
 from gridsession.hooks import Hooks
 from gridsession.policy import Policy
 from tests.contract.proxy import Proxy
@@ -157,6 +165,17 @@ async def test_scripts_that_the_server_forgot_are_sent_again(server: Server) -> 
             redis_says(server.port, "SCRIPT", "FLUSH")
             await store.session(ID).increment("n")
         assert await store.session(ID).get("n") == 3
+
+
+async def test_a_name_is_looked_up_in_the_family_that_is_asked_for(server: Server) -> None:
+    async with open_store(server, options="&family=4") as store:
+        await store.session(ID).set("a", 1)
+    for asked in ("family=5", "family=4&ssl=true"):
+        with pytest.raises(InvalidOption, match="family"):
+            SessionStore.open(f"redis://localhost:{server.port}?{asked}")
+    with pytest.raises(ConnectFailed):
+        async with open_store(server, options="&family=6"):
+            pass
 
 
 async def test_nobody_listening_is_said_with_the_address() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gridsession._commands import Load, Want
 from gridsession._identity import Space
 from gridsession._reply import Status
 from gridsession.drivers import Change
@@ -220,6 +221,9 @@ def test_without_a_majority_nothing_is_applied_and_it_is_said(members: LocalGrid
                 return bool(ended) and ended[-1] is UnderReplicated
 
             await eventually(refused, "the survivor noticed that it is alone")
+            # It may have lost a session with the others: to say that there is none would be a lie.
+            with pytest.raises(Unavailable):
+                await driver.execute(space, "line:1", Load(Want.RECORD), deadline=0.5)
             await asyncio.to_thread(members.start, 1)
             await asyncio.to_thread(members.start, 2)
             await eventually(lambda: works(driver, space), "three members again")

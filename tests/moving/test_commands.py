@@ -128,6 +128,8 @@ async def test_on_a_terminal_there_is_a_bar_and_sentences(tmp_path: Path) -> Non
         (("copy", "memory://", "file:///a"), "memory:// is this command's own memory"),
         (("copy", "file:///a", "nonsense"), "has no scheme"),
         (("copy", "file:///a"), "Missing argument"),
+        (("copy", "file:///nowhere", "file:///a"), "FROM_URL: /nowhere is not there"),
+        (("copy", "lmdb:///nowhere", "file:///a", "--dry-run"), "FROM_URL: /nowhere is not there"),
         (("import", "/a", "file:///a", "--from", "emacs"), "known: aiogram-redis"),
         (("import", "/nowhere", "file:///a", "--from", "jawce-file", "--dry-run"), "/nowhere is not a directory"),
         (("import", "/nowhere", "file:///a", "--from", "jawce-file", "--expires-in", "0", "--dry-run"), "above 0"),

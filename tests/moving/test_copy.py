@@ -331,6 +331,17 @@ async def test_a_file_that_is_none_of_ours_is_left(tmp_path: Path, text: str) ->
     assert file.read_text() == text
 
 
+async def test_a_file_that_cannot_be_kept_is_refused_before_anything_is_copied(tmp_path: Path) -> None:
+    async with memory() as source, memory() as target:
+        await seed(source)
+        with pytest.raises(InvalidOption, match="there is no directory"):
+            await copy(source, target, resume=tmp_path / "not_there" / "resume")
+        assert [session_id async for session_id in target.ids()] == []
+        (tmp_path / "resume.new").mkdir()
+        with pytest.raises(Unavailable, match="resume cannot be written"):
+            await copy(source, target, resume=tmp_path / "resume")
+
+
 async def test_a_dry_run_counts_and_asks_the_target_nothing() -> None:
     target = memory()
     async with memory() as source:

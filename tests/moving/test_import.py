@@ -17,7 +17,7 @@ from gridsession import Policy, SessionStore
 from gridsession.dialects.bottender import GridSessionStore
 from gridsession.drivers.memory import MemoryDriver
 from gridsession.errors import ConnectFailed, InvalidOption, Unavailable
-from gridsession.moving import Options, Report, import_sessions, open_source
+from gridsession.moving import SOURCES, Options, Report, import_sessions, open_source
 from gridsession.testing.clock import ManualClock
 from gridsession.testing.local_grid import LocalGrid
 from tests.contract.servers import mongo_server, redis_server, running
@@ -176,6 +176,7 @@ async def test_what_is_there_stays_unless_it_shall_be_overwritten(tmp_path: Path
     async with SessionStore.open(driver=MemoryDriver(clock=clock)) as store:
         await store.session("telegram:1").set("ours", True)
         await store.session("telegram:1").remember("message-1")
+        clock.advance(1)  # what is imported now would be newer
         report = await bring("bottender-file", str(tmp_path), store)
         assert report.ok
         assert report.counts() == {"import sessions": {"existing": 1, "imported": 1}}
@@ -344,6 +345,11 @@ async def test_a_place_that_makes_no_sense_is_refused() -> None:
         ):
             with pytest.raises(InvalidOption):
                 await bring(name, place, store)
+        for name in SOURCES:
+            for place in "mongo://u:sesame@host/0", "http:/sesame@host":
+                with pytest.raises(InvalidOption) as refused:
+                    await bring(name, place, store, bot=1)
+                assert "sesame" not in str(refused.value)
     with pytest.raises(InvalidOption, match="known: aiogram-redis, bottender-file"):
         open_source("telegraf", "/tmp")
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,14 @@ def test_a_coroutine_of_the_async_face_is_run_on_the_stores_loop(store: SessionS
         return int(await store.aio.session(ID).increment("n"))
 
     assert store.call(work()) == 2
+
+
+def test_what_is_no_coroutine_is_refused_and_not_waited_for(store: SessionStore) -> None:
+    wrong: Any
+    for wrong in (5, None, store.aio.session("line:U1").load):
+        with pytest.raises(UsageError, match="a coroutine is run here"):
+            store.call(wrong)
+    assert store.session("line:U1").get("a") is None
 
 
 def test_a_handler_runs_on_the_callers_thread_and_again_on_conflict(store: SessionStore) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from gridsession.errors import InvalidOption
 from gridsession.policy import milliseconds
@@ -130,15 +130,17 @@ def redis_url(option: str | int | Options | None) -> str:
     if option is None or isinstance(option, (int, str)):
         option = {} if option is None else {"port": option}
     told = named("RedisSessionStore", option, *_REDIS_OPTIONS)
-    host = _host(told.get("host"), told.get("family"))
+    host, family = _host(told.get("host"), told.get("family"))
     port, database = (_number(name, told.get(name), default) for name, default in (("port", 6379), ("db", 0)))
+    if not 0 < port < 65536:
+        raise InvalidOption(f"port of RedisSessionStore must be 1 to 65535, not {port}")
     user, password = (quote(_text(name, told.get(name) or ""), safe="") for name in ("username", "password"))
     login = f"{user}:{password}@" if password else f"{user}@" if user else ""
     # theirs is an object of options, and an empty one asks for TLS too
     scheme = "redis" if told.get("tls") in (None, False) else "rediss"
     prefix = _text("key_prefix", told.get("key_prefix") or "")
-    asked = f"?prefix={quote(prefix, safe='')}" if prefix else ""
-    return f"{scheme}://{login}{host}:{port}/{database}{asked}"
+    asked = urlencode({name: value for name, value in (("family", family), ("prefix", prefix)) if value})
+    return f"{scheme}://{login}{host}:{port}/{database}{'?' if asked else ''}{asked}"
 
 
 def without_login(url: str, message: str) -> str:
@@ -153,8 +155,8 @@ def without_login(url: str, message: str) -> str:
     return message
 
 
-def _host(host: object, family: object) -> str:
-    """The host as a URL writes it; of an address family if one is asked for."""
+def _host(host: object, family: object) -> tuple[str, int]:
+    """The host as a URL writes it, and the family that its name is to be looked up in; 0 = any, or it is an address."""
     number = _number("family", family, 0)
     if number not in (0, 4, 6):
         raise InvalidOption("family of RedisSessionStore is 4 (IPv4) or 6 (IPv6)")
@@ -164,17 +166,12 @@ def _host(host: object, family: object) -> str:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        if number:
-            raise InvalidOption(
-                "family of RedisSessionStore goes with an address or localhost: write the server's IPv4 or IPv6 address"
-                " as host, or leave family out"
-            ) from None
         if not re.fullmatch(r"[\w.-]+", text):
             raise InvalidOption("host of RedisSessionStore is neither a name nor an address") from None
-        return text
+        return text, number
     if number and address.version != number:
         raise InvalidOption(f"host of RedisSessionStore is an IPv{address.version} address, but family is {number}")
-    return f"[{text}]" if address.version == 6 else text
+    return (f"[{text}]" if address.version == 6 else text), 0
 
 
 def _text(name: str, value: object) -> str:

@@ -63,6 +63,8 @@ def session(
     for name, value, known in (("save", save, _SAVES), ("none", none, _ON_NONE)):
         if value not in known:
             raise InvalidOption(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    if get_session_key is not None and not callable(get_session_key):
+        raise InvalidOption(f"get_session_key is a function of a context, not {type(get_session_key).__name__}")
     if not isinstance(property, str) or not property.isidentifier():
         raise InvalidOption(f"property must be a name, as 'session', not {property!r}")
     place = Place(store, policy, store_ttl)

@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 from gridsession.drivers import parse_url
 from gridsession.errors import ConnectFailed, InvalidOption
 
+REDIS: Final = ("redis", "rediss", "redis+sentinel", "redis+cluster")
+MONGO: Final = ("mongodb", "mongodb+srv")
 _BATCH: Final = 200
 _SELECTION_MS: Final = 3_000
 
@@ -29,6 +31,7 @@ async def redis_entries(url: str, pattern: str = "*") -> AsyncIterator[Entry]:
         InvalidOption: the URL makes no sense, or redis-py is missing.
         ConnectFailed: the server does not answer, or refuses.
     """
+    _check_scheme(url, REDIS)
     try:
         from gridsession.drivers import _redis_client as redis_client
     except ImportError:
@@ -87,6 +90,7 @@ async def mongo_documents(url: str, collection: str) -> AsyncIterator[dict[str, 
         InvalidOption: the URL makes no sense, or pymongo is missing.
         ConnectFailed: the server does not answer, or refuses.
     """
+    _check_scheme(url, MONGO)
     try:
         from pymongo import AsyncMongoClient
         from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
@@ -117,3 +121,9 @@ async def mongo_documents(url: str, collection: str) -> AsyncIterator[dict[str, 
 def is_server(place: str, *schemes: str) -> bool:
     """Whether a place is a URL of one of these schemes."""
     return place.partition("://")[0] in schemes and "://" in place
+
+
+def _check_scheme(url: str, schemes: tuple[str, ...]) -> None:
+    if not is_server(url, *schemes):
+        # What was given is not told again, for it may hold a password.
+        raise InvalidOption(f"this is read from a URL that begins with {'://, '.join(schemes)}://")

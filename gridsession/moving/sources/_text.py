@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Final
 
 from gridsession.errors import ConnectFailed, InvalidOption
 
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""A drive of Windows is one letter."""
 MAX_BYTES: Final = 4_194_304
 """Longest text that is read at all; what a record may hold is far less."""
 
@@ -62,12 +65,23 @@ def directory(place: str) -> Path:
     """The folder to read.
 
     Raises:
-        InvalidOption: there is no such folder.
+        InvalidOption: there is no such folder, or it is a URL.
     """
-    folder = Path(place)
+    folder = local(place)
     if not folder.is_dir():
         raise InvalidOption(f"{place} is not a directory that can be read")
     return folder
+
+
+def local(place: str) -> Path:
+    """A path on this machine.
+
+    Raises:
+        InvalidOption: it is a URL, which is not told again, for it may hold a password.
+    """
+    if _URL.match(place):
+        raise InvalidOption("this is read from a path on this machine, and what was given is a URL")
+    return Path(place)
 
 
 async def files(folder: Path, suffix: str) -> AsyncIterator[Path]:

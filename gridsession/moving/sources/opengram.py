@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gridsession.errors import InvalidOption
 from gridsession.moving.sources import Corrupt, Found, Item, Options, Skipped
-from gridsession.moving.sources._servers import is_server, mongo_documents, redis_entries
-from gridsession.moving.sources._text import Unreadable, content, host_now, parse, whole
+from gridsession.moving.sources._servers import MONGO, REDIS, is_server, mongo_documents, redis_entries
+from gridsession.moving.sources._text import Unreadable, content, host_now, local, parse, whole
 
 _DEEPEST: Final = 4
 _FILE_BYTES: Final = 268_435_456
@@ -52,10 +51,10 @@ async def from_keyv(place: str, options: Options) -> AsyncIterator[Found]:
 
 
 async def _held(place: str) -> AsyncIterator[_Held]:
-    if is_server(place, "redis", "rediss", "redis+sentinel", "redis+cluster"):
+    if is_server(place, *REDIS):
         async for entry in redis_entries(place):
             yield _Held(entry.key, entry.text, entry.left)
-    elif is_server(place, "mongodb", "mongodb+srv"):
+    elif is_server(place, *MONGO):
         async for document in mongo_documents(place, "keyv"):
             yield _Held(str(document.get("key", document.get("_id"))), document.get("value"), None)
     else:
@@ -65,10 +64,12 @@ async def _held(place: str) -> AsyncIterator[_Held]:
 
 async def _of_file(place: str) -> AsyncIterator[_Held]:
     """`{"cache": [[key, value], ...]}` as keyv-file writes it, or an object of keys and values."""
-    if "://" in place and not place.startswith("file://"):
-        raise InvalidOption("keyv is read from redis:// and mongodb:// URLs and from JSON files")
     try:
-        data = await content(Path(place.removeprefix("file://")), _FILE_BYTES)
+        path = local(place.removeprefix("file://"))
+    except InvalidOption:
+        raise InvalidOption("keyv is read from redis:// and mongodb:// URLs and from JSON files") from None
+    try:
+        data = await content(path, _FILE_BYTES)
     except Unreadable as error:
         raise InvalidOption(f"{place} cannot be imported: {error}") from None
     pairs = data.get("cache") if isinstance(data, dict) else None

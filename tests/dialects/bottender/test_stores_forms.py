@@ -127,6 +127,7 @@ def test_mongo(arguments: tuple[Any, ...], url: str, seconds: float, opened: lis
         (({"host": "::1", "family": 6, "db": 2},), "redis://[::1]:6379/2", YEAR),
         (({"host": "localhost", "family": 6},), "redis://[::1]:6379/0", YEAR),
         (({"family": 4},), "redis://127.0.0.1:6379/0", YEAR),
+        (({"host": "cache.internal", "family": 4},), "redis://cache.internal:6379/0?family=4", YEAR),
         (({"username": "bot@home", "password": "p/a:s s@?#", "host": "example.net", "port": "6380"},),
          "redis://bot%40home:p%2Fa%3As%20s%40%3F%23@example.net:6380/0", YEAR),
         (({"host": "example.net", "tls": {}},), "rediss://example.net:6379/0", YEAR),

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -79,6 +80,24 @@ def test_what_cannot_be_talked_to_is_said_in_a_line(arguments: tuple[str, ...], 
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_it_while_it_waits_for_a_script() -> None:
+    with subprocess.Popen(
+        CHAT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("Hi\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "Bot > Count: 1\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        assert len(process.stderr.read().splitlines()) == 1
 
 
 def test_nothing_is_said_to_whoever_reads_no_further() -> None:

@@ -155,7 +155,8 @@ def test_a_ttl_that_makes_no_sense_is_refused(ttl: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"save": "never"}, {"none": "keep"}, {"property": "my session"}, {"store_ttl": "ms"}]
+    "options",
+    [{"save": "never"}, {"none": "keep"}, {"property": "my session"}, {"store_ttl": "ms"}, {"get_session_key": {}}],
 )
 def test_an_option_that_makes_no_sense_is_refused(options: Any) -> None:
     with pytest.raises(InvalidOption, match=next(iter(options))):
