@@ -1,0 +1,47 @@
+"""Where an adapter's sessions live: a store that is lent, or one of our own, opened at first use and closed by us."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gridsession import SessionStore
+from gridsession.errors import InvalidOption, StoreClosed
+
+
+class Place:
+    """A store for frameworks that construct their storage outside of any event loop.
+
+    Args:
+        store: a store that somebody else opens and closes; or a URL (None = `GRIDSESSION_URL`) of a store of our own.
+
+    Raises:
+        InvalidOption: neither of them, or a URL that makes no sense.
+    """
+
+    def __init__(self, store: SessionStore | str | None) -> None:
+        if store is not None and not isinstance(store, (str, SessionStore)):
+            raise InvalidOption(f"give a gridsession.SessionStore or its URL, not {type(store).__name__}")
+        self._lent = isinstance(store, SessionStore)
+        self._store = store if isinstance(store, SessionStore) else SessionStore.open(store)
+        self._opening = asyncio.Lock()
+        self._closed = False
+
+    async def store(self) -> SessionStore:
+        """The store, open. One that was lent is left to its owner, who must have opened it.
+
+        Raises:
+            StoreClosed: after `aclose()`.
+            Unavailable: the place cannot be reached.
+        """
+        if self._closed:
+            raise StoreClosed("this storage was closed: make another one")
+        if self._store.loop is None and not self._lent:
+            async with self._opening:
+                await self._store.connect()
+        return self._store
+
+    async def aclose(self) -> None:
+        """Close what is ours; a second call does nothing."""
+        if not self._lent:
+            self._closed = True
+            await self._store.aclose()
