@@ -1,15 +1,35 @@
-"""The command line, `gridsession`: one module per command, each with a function `command` that typer reads."""
+"""The command line, `gridsession`: one module per command or group of commands, read by typer."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
+from typing import Final
 
 from gridsession.errors import GridSessionError
 
-_COMMANDS = {"chat": "chat", "copy": "copying", "demo": "demo", "import": "importing", "node": "node"}
-"""Commands and their modules: some commands are words that Python keeps for itself."""
+_COMMANDS: Final = {
+    "chat": "chat:command",
+    "clear": "changing:clear",
+    "copy": "copying:command",
+    "delete": "changing:delete",
+    "demo": "demo:command",
+    "doctor": "doctor:command",
+    "globals": "globals_:group",
+    "import": "importing:command",
+    "ls": "sessions:ls",
+    "node": "node:command",
+    "restore": "snapshots:restore_command",
+    "set": "changing:put",
+    "show": "sessions:show",
+    "snapshot": "snapshots:snapshot_command",
+    "top": "top:command",
+    "unset": "changing:unset",
+    "watch": "watching:command",
+}
+"""Commands, each with its module and what is in it: a function, or a group of commands of its own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,18 +53,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
         name="gridsession",
         help="Shared, expiring chatbot sessions on a Hazelcast grid.",
         no_args_is_help=True,
+        invoke_without_command=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.callback()(_options)
+    app.callback()(_options())
     # one command imports one module, help imports all of them
-    for name in arguments[:1] if arguments[:1] and arguments[0] in _COMMANDS else _COMMANDS:
-        app.command(name)(importlib.import_module(f"gridsession.cli.{_COMMANDS[name]}").command)
+    for name in _wanted(arguments):
+        module, _, attribute = _COMMANDS[name].partition(":")
+        found = getattr(importlib.import_module(f"gridsession.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     try:
         app(args=arguments, prog_name="gridsession")
     except GridSessionError as error:
         sys.exit(f"gridsession: {error}")
 
 
-def _options() -> None:
-    """Shared, expiring chatbot sessions on a Hazelcast grid."""
+def _wanted(arguments: Sequence[str]) -> Iterable[str]:
+    if arguments[:1] == ["--version"]:
+        return ()
+    return arguments[:1] if arguments and arguments[0] in _COMMANDS else _COMMANDS
+
+
+def _options() -> Callable[..., None]:
+    import typer
+
+    asked = typer.Option(False, "--version", help="Tell the version and end.")
+
+    def options(*, version: bool = asked) -> None:
+        """Shared, expiring chatbot sessions on a Hazelcast grid.
+
+        Where sessions live is said by --url or GRIDSESSION_URL.
+        """
+        if version:
+            typer.echo(f"gridsession {metadata.version('gridsession')}")
+            raise typer.Exit
+
+    return options
