@@ -59,7 +59,8 @@ def test_a_member_that_was_told_other_things_is_named_with_the_remedy() -> None:
             await asyncio.to_thread(other.wait_ready, members=2)
 
             async def refused() -> bool:
-                with suppress(UnderReplicated):
+                # On a busy machine half a second may be too short for an answer.
+                with suppress(UnderReplicated, OutcomeUnknown):
                     await driver.execute(space, "line:1", increment(driver), deadline=0.5)
                 return False
 
