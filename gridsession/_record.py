@@ -477,11 +477,12 @@ def _ring(data: bytes, at: int) -> tuple[tuple[Remembered, ...], int]:
 def _bag(section: bytes) -> Fields:
     """A bag's fields. Java reads fixed headers only; what it would refuse is refused here too.
 
-    msgpack found every field where its own header said. If each of those headers is the one that we write, then the
-    next begins where this walk expects it: so comparing one byte of each proves them all.
+    msgpack found every field where its own header said. If no name stands twice and each of those headers is the one
+    that we write, then the next begins where this walk expects it: so comparing one byte of each proves them all.
     """
     fields = decode_fields(section)
     _require(bool(fields) and "" not in fields and section[0] == _MAP16)
+    _require(len(fields) == _U16.unpack_from(section, 1)[0])
     at = 3
     for name, raw in fields.items():
         if section[at] != _STR8:

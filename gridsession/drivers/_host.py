@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, ClassVar, ParamSpec, Self, TypeVar, Unpack
 from urllib.parse import unquote
 
 from gridsession.drivers import Address, Promise, Reach
@@ -52,8 +53,9 @@ class HostDriver(SwapDriver):
     ) -> None:
         super().__init__(**settings)
         self._directory = Path(directory)
-        self._fsync = self.waits = fsync
+        self._fsync = self.waits = self.ships_again = fsync
         self._clock = clock
+        self._writes: set[asyncio.Future[Any]] = set()
 
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> Self:
@@ -68,9 +70,18 @@ class HostDriver(SwapDriver):
 
     async def written(self, write: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
         """What `write` returns; on a thread if it waits for the disk, else at once: a thread would cost more."""
-        if self._fsync:
-            return await asyncio.to_thread(write, *args, **more)
-        return write(*args, **more)
+        if not self._fsync:
+            return write(*args, **more)
+        # A thread cannot be cancelled, so it is seen to its end even if nobody waits for its answer any more.
+        work = asyncio.get_running_loop().run_in_executor(None, functools.partial(write, *args, **more))
+        self._writes.add(work)
+        work.add_done_callback(self._writes.discard)
+        return await asyncio.shield(work)
+
+    async def close(self) -> None:
+        """Wait for what is being written: nothing of it may be closed under its hands."""
+        while self._writes:
+            await asyncio.wait(self._writes)
 
 
 def directory_of(address: Address) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -39,7 +40,9 @@ class Environment:
 
     def __init__(self, path: Path, *, fsync: bool, max_bytes: int) -> None:
         self._path = path
+        self._fsync = fsync
         self._uses = 0
+        self._opened_by = os.getpid()
         self._lock = OpenLock(path / "gridsession.lock")
         try:
             self._env = lmdb.open(
@@ -61,6 +64,7 @@ class Environment:
 
         Raises:
             Unavailable: the directory cannot be used.
+            InvalidOption: it is open in this process with the other `fsync`.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -70,16 +74,29 @@ class Environment:
                 found = _OPEN[path] = cls(path, fsync=fsync, max_bytes=max_bytes)
         except (lmdb.Error, OSError) as error:
             raise _refused(directory, error) from None
+        if found._fsync is not fsync:
+            raise InvalidOption(
+                f"{directory} is open in this process with fsync={str(found._fsync).lower()}, and all who share it wait"
+                " for the disk, or nobody does: give each store the same fsync="
+            )
         found._uses += 1
         return found
 
     def close(self) -> None:
         """Close it when nobody uses it any more."""
         self._uses -= 1
-        if not self._uses:
+        if not self._uses and self._opened_by == os.getpid():
             del _OPEN[self._path]
             self._env.close()
             self._lock.close()
+
+    def disown(self) -> None:
+        """Leave it to the parent, in a forked child: LMDB forbids to use there what was opened before."""
+        # Frees the name for an environment of the child's own; but a write of the parent's thread must not be undone.
+        if not self._lock.held:
+            self._env.close()
+        # Else the parent's lock would live on here, were the parent killed while it holds it.
+        self._lock.close()
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None.
@@ -184,3 +201,13 @@ class Environment:
 
 def _refused(path: Path, error: Exception) -> Unavailable:
     return unusable(path, f"{type(error).__name__} ({error})")
+
+
+def _disown_all() -> None:
+    for environment in _OPEN.values():
+        environment.disown()
+    _OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)

@@ -73,6 +73,11 @@ class OpenLock:
         # The system's lock belongs to the open file, which the threads of this process share.
         self._here = threading.Lock()
 
+    @property
+    def held(self) -> bool:
+        """Whether this process, or its parent when it forked, holds it."""
+        return self._here.locked()
+
     def take(self) -> bool:
         """Whether it is held now; then it must be given back."""
         if not self._here.acquire(blocking=False):

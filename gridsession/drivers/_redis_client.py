@@ -90,14 +90,15 @@ local time = redis.call('TIME')
 return {redis.call('GET', KEYS[1]), time[1], time[2]}
 """)
 # KEYS: the record. ARGV: its version when it was read ('' = absent), the value to store ('' = remove), until when the
-# server may keep it and before when it must be stored (ms, 0 = no limit). Answers the server's time (ms) if it was
-# stored, 0 if it was too late, and like the script above if another came first.
+# server may keep it and before when it must be stored (ms, 0 = no limit), and when this was decided (ms). Answers the
+# server's time (ms) if it was stored, 0 if it was too late, and like the script above if another came first, or if it
+# was decided in this server's future: by the clock of one that it took over from.
 SWAP: Final = Script("""
 local time = redis.call('TIME')
-if redis.call('GETRANGE', KEYS[1], 0, 7) ~= ARGV[1] then
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if redis.call('GETRANGE', KEYS[1], 0, 7) ~= ARGV[1] or now < tonumber(ARGV[5]) then
   return {redis.call('GET', KEYS[1]), time[1], time[2]}
 end
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local keep, before = tonumber(ARGV[3]), tonumber(ARGV[4])
 if before > 0 and now >= before then return 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1])

@@ -69,7 +69,7 @@ class SwapDriver(Driver):
     expects: bool = False
     """Whether a change may begin with a swap instead of a read, where this process stored that record a moment ago."""
     ships_again: bool = False
-    """A swap is answered only once it is copied, so an answer that came before the copy must be swapped again."""
+    """A swap is answered only once it is copied or synced; one that was stored and not answered is swapped again."""
 
     def __init__(
         self,
@@ -166,6 +166,7 @@ class SwapDriver(Driver):
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
             self._sweeper = None
+        self.known.forget_all()
         await self.close()
 
     async def execute(self, space: Space, session_id: str, command: Command, *, deadline: float | None = None) -> Reply:
@@ -233,6 +234,9 @@ class SwapDriver(Driver):
             Unavailable: no answer by the deadline.
         """
         faults: list[Exception] = []
+        if not self.waits:
+            # Else page after page would be read without anybody else on the loop coming in between.
+            await asyncio.sleep(0)
 
         async def answered() -> tuple[T]:
             return (await ask(),)

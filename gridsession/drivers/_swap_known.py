@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from typing import Any, Final, NamedTuple
@@ -39,13 +40,22 @@ class Known:
         return found[1] if found is not None and found[0].data == data else None
 
     def expected(self, line: Line) -> Held | None:
-        """What was stored a moment ago, so that likely nobody changed it since."""
+        """What was stored a moment ago, so that likely nobody changed it since; and the time there by now."""
         found = self._stored.get(line)
-        return found[0] if found is not None and time.monotonic() - found[2] < _A_MOMENT else None
+        if found is None:
+            return None
+        held, _, stored = found
+        passed = time.monotonic() - stored
+        # The clock of the very server that stored it: in a cluster each has its own.
+        return held._replace(now=held.now + int(passed * 1000)) if passed < _A_MOMENT else None
 
     def forget(self, line: Line) -> None:
         """What stands there is no longer known."""
         self._stored.pop(line, None)
+
+    def forget_all(self) -> None:
+        """Nothing is known any more."""
+        self._stored.clear()
 
     def learn(self, line: Line, held: Held, record: Record) -> None:
         """This was stored just now."""
@@ -81,7 +91,9 @@ class Lines:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                waiting.remove(turn)
+                # Whoever left meanwhile has taken it out.
+                with contextlib.suppress(ValueError):
+                    waiting.remove(turn)
             else:
                 # It was ours already when the cancellation came.
                 self.leave(key)

@@ -114,7 +114,7 @@ class Run:
         self._may_expect = False
         if expected is not None:
             # Nothing was read, so only a write, which compares, can be believed. If another came first, it is read.
-            outcome = await self._decide(expected._replace(now=max(driver.now(), expected.now)), believed=False)
+            outcome = await self._decide(expected, believed=False)
             outcome = outcome or await driver.read(*self._line)
         else:
             outcome = await self._decide(await driver.read(*self._line), believed=True)
@@ -134,7 +134,7 @@ class Run:
         if reply.status is Status.TOO_LATE and self.attempts > 1:
             # It was in time at first. This attempt was surely not applied; an earlier one may have been.
             raise self._unknown("a later attempt came too late") if self._doubt else self.overdue()
-        if after is None or (unchanged and not (self._doubt and driver.ships_again)):
+        if after is None or (unchanged and not (driver.ships_again and (self._doubt or reply.duplicate))):
             return reply
         if not unchanged:
             data = after.encode()

@@ -52,10 +52,11 @@ class LmdbDriver(HostDriver):
         self._env = Environment.share(self._directory, fsync=self._fsync, max_bytes=self._max_bytes)
 
     async def close(self) -> None:
-        """Give the environment back."""
-        if self._env is not None:
-            self._env.close()
-            self._env = None
+        """Give the environment back, once nothing writes to it any more."""
+        env, self._env = self._env, None
+        await super().close()
+        if env is not None:
+            env.close()
 
     def where(self, space: Space, session_id: str) -> str:
         """The key and the directory."""

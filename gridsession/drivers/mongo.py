@@ -104,8 +104,7 @@ class MongoDriver(SwapDriver):
     async def read(self, space: Space, session_id: str) -> Held:
         """The document's record and version."""
         with typed(self._place):
-            if time.monotonic() - self._heard > _ASK_TIME_EVERY:
-                self._heard = await ask_time(self._client, self._clock)
+            await self._keep_time()
             found = await self._collection.find_one({"_id": _key(space, session_id)})
         if found is None:
             return Held(None, None, self._clock.now())
@@ -120,6 +119,7 @@ class MongoDriver(SwapDriver):
         if before:
             unchanged["$expr"] = {"$lt": ["$$NOW", moment(before)]}
         with typed(self._place):
+            await self._keep_time()
             if data is None:
                 return await self._collection.find_one_and_delete(unchanged, projection={"_id": 1}) is not None
             version = secrets.token_bytes(_VERSION_BYTES)
@@ -149,6 +149,10 @@ class MongoDriver(SwapDriver):
         ours = [one for one in found if one["_id"].startswith(first)]
         records = [(f"document {one['_id']!a} of {self._place}", _record(one)) for one in ours]
         return Found(records, ours[-1]["_id"] if len(ours) == limit else None, self._clock.now())
+
+    async def _keep_time(self) -> None:
+        if time.monotonic() - self._heard > _ASK_TIME_EVERY:
+            self._heard = await ask_time(self._client, self._clock)
 
     async def _prepare(self) -> None:
         with typed(self._place):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, TypeVar, Unpack
 from gridsession._identity import Space
 from gridsession.drivers import Address, Promise, Reach
 from gridsession.drivers._clock import ServerClock
-from gridsession.drivers._swap import OPTIONS, Found, Held, Settings, SwapDriver, Unanswered, chosen
+from gridsession.drivers._swap import OPTIONS, Found, Held, Settings, SwapDriver, Unanswered, Unsent, chosen
 from gridsession.errors import ConnectFailed, InvalidOption, Unavailable
 from gridsession.hooks import Hooks
 
@@ -82,6 +82,7 @@ class RedisDriver(SwapDriver):
         self._clock = ServerClock()
         self._place = "redis"
         self._owned: tuple[Redis | RedisCluster, ...] = ()
+        self._closed = False
 
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> RedisDriver:
@@ -94,6 +95,7 @@ class RedisDriver(SwapDriver):
 
     async def connect(self) -> None:
         """Ask the server its time."""
+        self._closed = False
         try:
             await self.patiently(lambda: self.read(Space("connect"), ""))
         except Unavailable as error:
@@ -102,6 +104,7 @@ class RedisDriver(SwapDriver):
 
     async def close(self) -> None:
         """Close the client, if it was made here."""
+        self._closed = True
         for client in self._owned:
             await client.aclose()
 
@@ -124,7 +127,7 @@ class RedisDriver(SwapDriver):
         """Compare the version and store, by one script, confirmed by replicas if so asked."""
         version = secrets.token_bytes(_VERSION_BYTES)
         value = b"" if data is None else version + data
-        args = (held.version, value, keep_until or 0, before)
+        args = (held.version, value, keep_until or 0, before, held.now)
         key, copies, wanted = self._key(space, session_id), 0, self._wait_replicas
         sent = time.monotonic()
         if wanted:
@@ -162,6 +165,10 @@ class RedisDriver(SwapDriver):
             question.close()
             raise
         try:
+            if self._closed:
+                # A closed client would connect anew, and nobody would close that.
+                question.close()
+                raise Unsent(f"{self._place} was closed")
             return await question
         except (RedisError, OSError) as error:
             raise told(self._place, error) from None

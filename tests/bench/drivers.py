@@ -86,7 +86,7 @@ async def redis_pair(folder: Path) -> AsyncIterator[Pair]:
                 key = f"bare:{number}"
                 value = await client.get(key)
                 version, data = (b"", record(number)) if value is None else (value[:8], value[8:])
-                return await SWAP.run(client, key, version, secrets.token_bytes(8) + data, 0, 0)
+                return await SWAP.run(client, key, version, secrets.token_bytes(8) + data, 0, 0, 0)
 
             yield call, maker(f"redis://127.0.0.1:{server.port}")
 

@@ -17,9 +17,10 @@ from gridsession import SessionStore
 from gridsession.drivers import Space
 from gridsession.drivers._clock import host_clock
 from gridsession.drivers._lock import try_lock
+from gridsession.drivers._swap import Held
 from gridsession.drivers.file import FileDriver
 from gridsession.drivers.lmdb import LmdbDriver
-from gridsession.errors import CorruptRecord, DeadlineExceeded, Unavailable
+from gridsession.errors import CorruptRecord, DeadlineExceeded, InvalidOption, StoreClosed, Unavailable
 from gridsession.policy import Policy
 from gridsession.testing.clock import ManualClock
 from tests.contract.servers import missing
@@ -233,6 +234,22 @@ async def test_a_full_lmdb_map_is_said_and_nothing_is_lost(tmp_path: Path) -> No
         assert {session_id async for session_id in store.ids()} == {*stored, "line:more"}
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_what_is_being_synced_when_the_store_is_closed_is_told_as_it_is(scheme: str, tmp_path: Path) -> None:
+    url, names = f"{scheme}://{tmp_path}?fsync=true", range(8)
+    for turn in range(10):
+        store = await SessionStore.open(url)
+        calls = [asyncio.create_task(store.session(f"line:{name}").set("turn", turn)) for name in names]
+        while not store._driver._writes:  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+        await store.aclose()
+        told = await asyncio.gather(*calls, return_exceptions=True)
+        async with SessionStore.open(url) as again:
+            stands = [await again.session(f"line:{name}").get("turn") == turn for name in names]
+        assert all(error is None or isinstance(error, StoreClosed) for error in told)
+        assert [error is None for error in told] == stands
+
+
 async def test_two_drivers_of_a_process_share_one_lmdb_file(tmp_path: Path) -> None:
     one, two = LmdbDriver(tmp_path), LmdbDriver(tmp_path, clock=host_clock)
     async with SessionStore.open(driver=one) as first, SessionStore.open(driver=two) as second:
@@ -241,3 +258,70 @@ async def test_two_drivers_of_a_process_share_one_lmdb_file(tmp_path: Path) -> N
         await one.aclose()
         assert await second.session(ID).get("a") == 1
     await two.aclose()
+
+
+async def test_who_shares_an_lmdb_file_in_one_process_agrees_on_fsync(tmp_path: Path) -> None:
+    one = LmdbDriver(tmp_path)
+    async with SessionStore.open(driver=one):
+        with pytest.raises(InvalidOption, match="fsync=false"):
+            await LmdbDriver(tmp_path, fsync=True).open()
+    await one.aclose()
+    other = LmdbDriver(tmp_path, fsync=True)
+    await other.open()
+    await other.aclose()
+
+
+async def test_what_was_renamed_but_not_synced_is_not_acknowledged_until_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def fails_twice(folder: str) -> None:
+        asked.append(len(asked))
+        if len(asked) <= 2:
+            raise OSError(5, "Input/output error")
+
+    async with SessionStore.open(f"file://{tmp_path}?fsync=true") as store:
+        await store.session(ID).increment("n")
+        monkeypatch.setattr("gridsession.drivers.file.sync_folder", fails_twice)
+        assert await store.session(ID).increment("n") == 2
+        assert len(asked) == 3
+
+
+@pytest.mark.parametrize("make", [FileDriver, LmdbDriver])
+async def test_what_comes_too_late_to_the_disk_is_not_stored(
+    make: Callable[..., FileDriver | LmdbDriver], tmp_path: Path
+) -> None:
+    clock = ManualClock()
+    driver = make(tmp_path, clock=clock)
+    await driver.open()
+    space, held = Space("a"), Held(None, None, clock())
+    due = clock() + 10
+    clock.advance(0.01)
+    assert not await driver.swap(space, ID, held, b"late", keep_until=None, before=due)
+    assert (await driver.read(space, ID)).data is None
+    assert await driver.swap(space, ID, held, b"in time", keep_until=None, before=due + 1)
+    await driver.aclose()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_others_run_between_the_pages_of_a_scan(scheme: str, tmp_path: Path) -> None:
+    async with SessionStore.open(f"{scheme}://{tmp_path}") as store:
+        for number in range(5):
+            await store.session(f"line:{number}").set("a", 1)
+        done: list[str] = []
+
+        async def scan() -> None:
+            cursor, more = None, True
+            while more:
+                page = await store._driver.scan(Space(store.namespace), cursor=cursor, limit=1)
+                cursor, more = page.cursor, page.cursor is not None
+            done.append("scan")
+
+        async def other() -> None:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            done.append("other")
+
+        await asyncio.gather(scan(), other())
+        assert done == ["other", "scan"]

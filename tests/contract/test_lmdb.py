@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from gridsession.drivers import Driver
 from gridsession.drivers._clock import host_clock
 from gridsession.drivers._lock import OpenLock, try_lock
 from gridsession.drivers.lmdb import LmdbDriver
+from gridsession.sync import SessionStore
 from gridsession.testing.clock import ManualClock
 from gridsession.testing.contract import DriverContract
 
@@ -45,3 +49,48 @@ def test_the_open_lock_keeps_threads_and_others_out(tmp_path: Path) -> None:
     assert lock.take()
     lock.give_back()
     lock.close()
+
+
+FORKED = """
+import asyncio, os, signal, sys
+from gridsession import SessionStore
+from gridsession.drivers import _lmdb_env
+
+URL = sys.argv[1]
+
+async def child():
+    async with SessionStore.open(URL) as store:
+        await store.session("line:U1").increment("n")
+        print(await store.session("line:U1").get("n"))
+
+async def parent():
+    await (await SessionStore.open(URL)).session("line:U1").set("n", 1)
+
+asyncio.run(parent())
+ours, theirs = os.pipe()
+if os.fork():
+    (environment,) = _lmdb_env._OPEN.values()
+    assert environment._lock.take()
+    os.kill(os.getpid(), signal.SIGKILL)
+os.close(theirs)
+os.read(ours, 1)
+print("alone", flush=True)
+sys.stdin.readline()
+asyncio.run(child())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_opens_its_own_and_keeps_no_lock_of_a_parent_killed_in_a_write(tmp_path: Path) -> None:
+    url = f"lmdb://{tmp_path}?deadline=5"
+    command = [sys.executable, "-c", FORKED, url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as forked:
+        assert forked.stdin is not None
+        assert forked.stdout is not None
+        assert forked.stdout.readline() == "alone\n"
+        with SessionStore.open(url) as store:
+            assert store.session("line:U1").increment("n") == 2
+            forked.stdin.write("\n")
+            forked.stdin.flush()
+            assert forked.stdout.readline() == "3\n"
+            assert store.session("line:U1").get("n") == 3

@@ -160,6 +160,17 @@ async def test_what_is_no_record_is_an_error_that_names_the_document(server: Ser
                     await call
 
 
+async def test_who_only_writes_asks_the_time_again_too(server: Server) -> None:
+    async with open_store(server) as store:
+        driver = store._driver
+        assert isinstance(driver, MongoDriver)
+        await store.session(ID).set("a", 1)
+        driver._heard = long_ago = driver._heard - 60
+        # One round trip without a read, as this process stored the session a moment ago.
+        await store.session(ID).set("a", 2)
+        assert driver._heard > long_ago
+
+
 async def test_nobody_listening_is_said() -> None:
     url = f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100&deadline=0.3"
     with pytest.raises(ConnectFailed, match="MongoDB"):

@@ -209,6 +209,20 @@ async def test_a_failover_keeps_what_a_replica_confirmed(tmp_path: Path) -> None
         assert "master" in redis_says(replica.port, "ROLE")
 
 
+async def test_what_was_decided_by_a_clock_that_was_ahead_is_decided_anew(server: Server) -> None:
+    async with open_store(server) as store:
+        session, driver = store.session(ID), store._driver
+        assert isinstance(driver, RedisDriver)
+        await session.set("n", 1, ttl=2)
+        # As after a failover to a server whose clock is behind: by what is known here, the session has ended.
+        ((line, (held, record, at)),) = driver.known._stored.items()
+        driver.known._stored[line] = held._replace(now=held.now + 3_000), record, at
+        assert await session.increment("n") == 2
+        left = await session.ttl()
+        assert left is not None
+        assert left <= 2
+
+
 async def test_a_cluster_that_lost_a_part_is_waited_for(tmp_path: Path) -> None:
     with redis_cluster(tmp_path) as nodes:
         url = f"redis+cluster://127.0.0.1:{nodes[0].port}"
@@ -245,6 +259,27 @@ async def test_calls_under_way_when_the_store_is_closed_end_in_an_error(server: 
         server.signal(signal.SIGCONT)
     with pytest.raises(StoreClosed):
         await store.session(ID).load()
+
+
+async def test_who_still_queues_when_the_store_is_closed_sends_nothing_more(server: Server) -> None:
+    store = await open_store(server, options="&max_in_flight=1")
+    sessions = [store.session(f"line:{number}") for number in range(4)]
+    for session in sessions:
+        await session.set("a", 1)
+    clients = redis_says(server.port, "CLIENT", "LIST").count("addr=")
+    server.signal(signal.SIGSTOP)
+    try:
+        calls = [asyncio.create_task(session.set("a", 2)) for session in sessions]
+        await asyncio.sleep(0)
+        await store.aclose()
+    finally:
+        server.signal(signal.SIGCONT)
+    first, *others = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, OutcomeUnknown)
+    assert [type(error) for error in others] == [StoreClosed] * 3
+    async with SessionStore.open(f"redis://127.0.0.1:{server.port}", namespace=store.namespace) as again:
+        assert [await again.session(session.id).get("a") for session in sessions[1:]] == [1] * 3
+    assert redis_says(server.port, "CLIENT", "LIST").count("addr=") < clients
 
 
 async def test_a_client_handed_in_is_never_closed(server: Server) -> None:

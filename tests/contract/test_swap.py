@@ -15,6 +15,7 @@ from gridsession.drivers import Address, Promise, Reach, Space
 from gridsession.drivers._clock import host_clock
 from gridsession.drivers._deadlines import Deadlines
 from gridsession.drivers._swap import Found, Held, SwapDriver, Unanswered, Unsent
+from gridsession.drivers._swap_known import Lines
 from gridsession.errors import ConnectFailed, DeadlineExceeded, InvalidOption, OutcomeUnknown, StoreClosed
 from gridsession.hooks import CommandDone, CommandRetried, Event, Hooks
 
@@ -206,6 +207,19 @@ async def test_a_command_that_grew_too_old_between_two_attempts_is_overdue_not_l
     await driver.aclose()
 
 
+async def test_who_repeats_an_operation_is_answered_once_it_is_copied() -> None:
+    driver = Unreliable()
+    driver.ships_again = True
+    await driver.open()
+    command = Commit(b"o" * 16, driver.now() + 5_000, (Set(STATE, "a", encode_field(1)),))
+    await driver.execute(Space("a"), ID, command)
+    # Its caller, who was told that the outcome is unknown, asks again under the same op id.
+    reply = await driver.execute(Space("a"), ID, command)
+    assert reply.duplicate
+    assert driver.swaps == 2
+    await driver.aclose()
+
+
 async def test_a_place_that_falls_silent_is_asked_anew() -> None:
     driver = Unreliable()
     driver.patience = 0.05
@@ -272,6 +286,21 @@ async def test_an_unanswered_swap_is_no_expectation() -> None:
     await driver.aclose()
 
 
+async def test_what_was_stored_is_expected_by_the_clock_of_where_it_was_stored() -> None:
+    """In a cluster each server has its own, and the driver knows but one."""
+    driver = Expecting()
+    async with SessionStore.open(driver=driver) as store:
+        await store.session(ID).set("n", 1, ttl=60)
+        ((line, (held, record, at)),) = driver.known._stored.items()
+        driver.known._stored[line] = held._replace(now=held.now + 5_000), record, at
+        assert await store.session(ID).increment("n") == 2
+        assert driver.swaps == 2
+        left = await store.session(ID).ttl()
+        assert left is not None
+        assert 60 < left <= 65
+    await driver.aclose()
+
+
 async def test_what_is_known_is_bounded() -> None:
     driver = Unreliable()
     async with SessionStore.open(driver=driver) as store:
@@ -279,10 +308,44 @@ async def test_what_is_known_is_bounded() -> None:
             await store.session(f"line:{number}").set("a", 1)
         await store.session("line:large").set("a", "x" * 20_000)
         space = store._links[0].space
-        known = [number for number in range(1_100) if driver.known.expected((space, f"line:{number}"))]
-        assert known == list(range(1_100 - 1_024, 1_100))
-        assert driver.known.expected((space, "line:large")) is None
+        assert list(driver.known._stored) == [(space, f"line:{number}") for number in range(1_100 - 1_024, 1_100)]
     await driver.aclose()
+    assert not driver.known._stored
+
+
+async def test_all_who_wait_for_one_session_can_be_cancelled_at_once() -> None:
+    driver = Unreliable()
+    async with SessionStore.open(driver=driver) as store:
+        driver.fault = "silent once"
+        calls = [asyncio.create_task(store.session(ID).set("a", 1)) for _ in range(4)]
+        while not driver.tries:
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(error) for error in ended] == [asyncio.CancelledError] * 4
+        await store.session(ID).set("a", 1)
+    await driver.aclose()
+
+
+async def test_who_is_cancelled_when_its_turn_has_just_come_passes_it_on() -> None:
+    lines, line, came = Lines(), (Space("a"), ID), []
+
+    async def enter(name: str) -> None:
+        await lines.enter(line)
+        came.append(name)
+        lines.leave(line)
+
+    await lines.enter(line)
+    second, third = asyncio.create_task(enter("second")), asyncio.create_task(enter("third"))
+    await asyncio.sleep(0)
+    lines.leave(line)
+    second.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([second, third])
+    assert second.cancelled()
+    assert came == ["third"]
+    assert not lines.taken(line)
 
 
 async def test_one_timer_ends_each_block_at_its_own_time() -> None:

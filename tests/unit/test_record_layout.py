@@ -12,6 +12,13 @@ from gridsession.errors import CorruptRecord
 ID = "line:U1"
 RAW = b"\x01" + bytes(8)
 BIN32 = b"\xc6\x00\x00\x00\x09" + RAW
+# The name a stands twice, first with nothing. Were the second value the first, then all else would stand, down to the
+# last byte, where our own headers put it: the header expected of b is in b's value.
+TWICE = (
+    b"\xde\x00\x03\xd9\x01a\xc6\x00\x00\x00\x00\xa1b\xc4\x28"
+    + b"WWWW\xd9WW\xc6".ljust(40, b"W")
+    + b"\xa1a\xc4\x08VVVVVVVV"
+)
 
 
 def record(section: bytes) -> bytes:
@@ -44,6 +51,7 @@ def test_the_layout_that_we_write_is_read() -> None:
         # One header shorter and one longer: as many bytes as there should be.
         b"\xde\x00\x02" + b"\xa1a" + BIN32 + b"\xda\x00\x01b" + BIN32,
         b"\xde\x00\x02" + b"\xd9\x01a" + BIN32 + b"\xd9\x01a" + BIN32,
+        TWICE,
         b"\xde\x00\x01" + b"\xd9\x00" + BIN32,
         b"\xde\x00\x00",
         b"\xde\x00\x01" + b"\xd9\x01a" + BIN32 + b"\xc0",
