@@ -18,6 +18,7 @@ import msgpack
 
 from gridsession import Session, SessionStore, Snapshot
 from gridsession import operations as op
+from gridsession.dialects._two_colours import TwoColours
 from gridsession.errors import CorruptRecord
 
 PLATFORM: Final = "langgraph"
@@ -59,10 +60,15 @@ class Entry(NamedTuple):
 class Threads:
     """Reads and writes threads; each method that changes one is given its index's handle under the turn's token."""
 
-    def __init__(self, store: SessionStore) -> None:
-        self._store = store
+    def __init__(self, at: TwoColours) -> None:
+        self._at = at
+        store = at.store
         # Bodies expire one by one, so that the index may name some that are gone.
         self._expires = store.policy.ttl is not None or store.policy.max_lifetime is not None
+
+    @property
+    def _store(self) -> SessionStore:
+        return self._at.store
 
     def index_id(self, thread: str) -> str:
         """The session that is the thread's index."""

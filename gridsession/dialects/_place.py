@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gridsession import SessionStore
+from gridsession import Policy, SessionStore
 from gridsession.errors import InvalidOption, StoreClosed
 
 
@@ -13,16 +13,19 @@ class Place:
 
     Args:
         store: a store that somebody else opens and closes; or a URL (None = `GRIDSESSION_URL`) of a store of our own.
+        policy: of a store of our own; the URL's `ttl` and `deadline` count.
 
     Raises:
         InvalidOption: neither of them, or a URL that makes no sense.
     """
 
-    def __init__(self, store: SessionStore | str | None) -> None:
+    def __init__(self, store: SessionStore | str | None, *, policy: Policy | None = None) -> None:
         if store is not None and not isinstance(store, (str, SessionStore)):
             raise InvalidOption(f"give a gridsession.SessionStore or its URL, not {type(store).__name__}")
         self._lent = isinstance(store, SessionStore)
-        self._store = store if isinstance(store, SessionStore) else SessionStore.open(store)
+        self._url = None if isinstance(store, SessionStore) else store
+        self._policy = policy
+        self._store = store if isinstance(store, SessionStore) else SessionStore.open(store, policy=policy)
         self._opening = asyncio.Lock()
         self._closed = False
 
@@ -31,17 +34,32 @@ class Place:
 
         Raises:
             StoreClosed: after `aclose()`.
-            Unavailable: the place cannot be reached.
+            Unavailable: the place cannot be reached; the next call tries again.
         """
         if self._closed:
             raise StoreClosed("this storage was closed: make another one")
         if self._store.loop is None and not self._lent:
             async with self._opening:
-                await self._store.connect()
+                if self._store.loop is None:
+                    await self._connect()
         return self._store
+
+    def same_store(self, other: Place) -> bool:
+        """Whether both are the same store, so that what is held in the one is held in the other."""
+        return self._store is other._store
 
     async def aclose(self) -> None:
         """Close what is ours; a second call does nothing."""
         if not self._lent:
             self._closed = True
             await self._store.aclose()
+
+    async def _connect(self) -> None:
+        try:
+            await self._store.connect()
+        except BaseException:
+            if not self._closed:
+                self._store = SessionStore.open(
+                    self._url, policy=self._policy
+                )  # one that could not be opened is not opened again
+            raise

@@ -77,7 +77,7 @@ class Owners:
     @asynccontextmanager
     async def aown(self, thread: str, wait: Duration | None) -> AsyncGenerator[None, None]:
         """Own a thread inside of the block, from any loop."""
-        hold = await self._at.reach(self._hold(thread, wait).__aenter__())
+        hold = await self._at.enter(self._hold(thread, wait))
         with _holding(hold):
             try:
                 yield
@@ -89,7 +89,7 @@ class Owners:
     @contextmanager
     def own(self, thread: str, wait: Duration | None) -> Generator[None, None, None]:
         """The same for code that blocks."""
-        hold = self._at.wait(self._hold(thread, wait).__aenter__())
+        hold = self._at.enter_waiting(self._hold(thread, wait))
         with _holding(hold):
             try:
                 yield

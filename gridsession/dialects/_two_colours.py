@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from gridsession import SessionStore, sync
 from gridsession.errors import StoreClosed, UsageError
@@ -28,14 +30,24 @@ class TwoColours:
         opened = store if isinstance(store, (SessionStore, sync.SessionStore)) else sync.SessionStore.open(store)
         self.store = opened.aio if isinstance(opened, sync.SessionStore) else opened
         self._ours = opened if isinstance(opened, sync.SessionStore) and not lent else None
+        self._url = store if isinstance(store, str) else None
         self._opening = threading.Lock()
         self._opened = lent
 
     def connect(self) -> None:
-        """Open the store if it is ours and not open yet."""
+        """Open the store if it is ours and not open yet.
+
+        Raises:
+            Unavailable: it cannot be reached; the next call tries again.
+        """
         with self._opening:
             if not self._opened and self._ours is not None:
-                self._ours.connect()
+                try:
+                    self._ours.connect()
+                except BaseException:
+                    self._ours = sync.SessionStore.open(self._url)  # one that could not be opened is not opened again
+                    self.store = self._ours.aio
+                    raise
             self._opened = True
 
     def close(self) -> None:
@@ -48,7 +60,11 @@ class TwoColours:
     async def reach(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work on the store's loop, from any loop."""
         if not self._opened:
-            await asyncio.to_thread(self.connect)
+            try:
+                await asyncio.to_thread(self.connect)
+            except BaseException:
+                work.close()
+                raise
         if self.store.loop is asyncio.get_running_loop():
             return await work
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop(work)))
@@ -60,7 +76,11 @@ class TwoColours:
             UsageError: on that very loop, where it would wait for itself.
         """
         if not self._opened:
-            self.connect()
+            try:
+                self.connect()
+            except BaseException:
+                work.close()
+                raise
         loop = self._loop(work)
         if _running() is loop:
             work.close()
@@ -70,6 +90,28 @@ class TwoColours:
             return future.result()
         except BaseException:
             future.cancel()
+            raise
+
+    async def enter(self, block: AbstractAsyncContextManager[T]) -> T:
+        """Enter a block on the store's loop; whoever is cancelled at the moment it is granted has left it again."""
+        entering = _Entering(block)
+        try:
+            return await self.reach(entering.enter())
+        except asyncio.CancelledError as error:
+            if self._opened:
+                with contextlib.suppress(StoreClosed):
+                    await self.reach(entering.leave(error))
+            raise
+
+    def enter_waiting(self, block: AbstractAsyncContextManager[T]) -> T:
+        """`enter` for a thread that may block, and be interrupted."""
+        entering = _Entering(block)
+        try:
+            return self.wait(entering.enter())
+        except (KeyboardInterrupt, SystemExit) as error:
+            if self._opened:
+                with contextlib.suppress(StoreClosed):
+                    self.wait(entering.leave(error))
             raise
 
     def each(self, items: AsyncIterator[T]) -> Iterator[T]:
@@ -83,6 +125,23 @@ class TwoColours:
             work.close()
             raise StoreClosed("the store of this adapter is closed, or was not opened")
         return self.store.loop
+
+
+class _Entering(Generic[T]):
+    """Knows on the store's loop, where nobody's cancellation comes in between, whether a block was entered."""
+
+    def __init__(self, block: AbstractAsyncContextManager[T]) -> None:
+        self._block = block
+        self._entered = False
+
+    async def enter(self) -> T:
+        inside = await self._block.__aenter__()
+        self._entered = True
+        return inside
+
+    async def leave(self, error: BaseException) -> None:
+        if self._entered:
+            await self._block.__aexit__(type(error), error, None)
 
 
 class Placed(Protocol):

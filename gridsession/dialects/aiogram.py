@@ -152,7 +152,7 @@ class GridStorage(BaseStorage):
         """The turn this call belongs to, if it is inside of one of the same conversation."""
         text = None
         for held in _held.get():
-            if held.place is self._place and held.turn is not None:
+            if held.turn is not None and held.place.same_store(self._place):
                 text = text or session_id(key).text
                 if held.turn.id == text:
                     return held.turn
@@ -165,13 +165,21 @@ class GridEventIsolation(BaseEventIsolation):
     What a handler writes of other conversations, or of another destiny as a scene's history is, is written at once.
 
     Args:
-        storage: whose conversations; calls to it from inside of `lock` belong to that turn.
+        storage: whose conversations, or the open store that it uses; calls to it from inside of `lock` belong to that
+            turn. A URL (None = `GRIDSESSION_URL`) opens another store: it locks, but saves nothing of any storage.
         lease: for how long others wait for a process that died; a living one renews it, however long a handler takes.
         wait: how long an update waits for those before it.
     """
 
-    def __init__(self, storage: GridStorage, *, lease: Duration = 30.0, wait: Duration = 60.0) -> None:
-        self._place = storage._place
+    def __init__(
+        self,
+        storage: GridStorage | SessionStore | str | None = None,
+        *,
+        lease: Duration = 30.0,
+        wait: Duration = 60.0,
+    ) -> None:
+        self._storages = isinstance(storage, GridStorage)
+        self._place = storage._place if isinstance(storage, GridStorage) else Place(storage)
         self._lease = lease
         self._wait = wait
 
@@ -199,7 +207,9 @@ class GridEventIsolation(BaseEventIsolation):
                 _held.set(outer)
 
     async def close(self) -> None:
-        """Nothing: the store is the storage's."""
+        """Close the store if it is ours; that of a storage is the storage's."""
+        if not self._storages:
+            await self._place.aclose()
 
 
 def handle_once(dispatcher: Dispatcher) -> None:

@@ -69,7 +69,7 @@ class GridSaver(BaseCheckpointSaver[int]):
     ) -> None:
         super().__init__(serde=serde)
         self._at = TwoColours(store)
-        self._threads = Threads(self._at.store)
+        self._threads = Threads(self._at)
         self._owners = Owners(self._at, self._threads, lease, wait)
 
     def __enter__(self) -> Self:

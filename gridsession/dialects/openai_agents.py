@@ -84,7 +84,7 @@ class GridSession:
         latest: list[Any] = await self._record.get(_ITEMS, [], last=wanted)
         if len(latest) < wanted:
             latest = await self._whole(self._record, wanted)
-        return [*latest, *unsaved[len(unsaved) - max(limit - len(latest), 0) :]]
+        return [*latest, *unsaved[max(len(unsaved) - max(limit, 0), 0) :]]
 
     @on_its_loop
     async def add_items(self, items: list[TResponseInputItem]) -> None:
@@ -147,7 +147,7 @@ class GridSession:
             LeaseLost: when the lease ended on the way; what was to be written after that was refused.
         """
         turn = self._at.store.turn(self._id, lease=lease, wait=wait)
-        await self._at.reach(turn.__aenter__())
+        await self._at.enter(turn)
         try:
             alone = GridSession(self.session_id, self._at.store, session_settings=self.session_settings)
             alone._held = turn.session

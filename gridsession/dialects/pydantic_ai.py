@@ -19,7 +19,7 @@ import itertools
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from gridsession import Revision, Session, SessionStore, Snapshot
+from gridsession import Policy, Revision, Session, SessionStore, Snapshot
 from gridsession import operations as op
 from gridsession.dialects._place import Place
 from gridsession.errors import Conflict, InvalidOption, Refused
@@ -60,12 +60,12 @@ class GridConversationStore(ConversationStore):
 
     Args:
         store: an open store, which stays its owner's; or a URL (None = `GRIDSESSION_URL`), opened at first use, closed
-            by `close()`. With a ttl it takes `Policy(touch_on_read=True)`: loading a conversation then keeps all the
-            messages loaded, which would otherwise expire one by one.
+            by `close()`. A store with a ttl needs `Policy(touch_on_read=True)`, as one of our own has: loading a
+            conversation then keeps all the messages loaded, which would otherwise expire one by one.
     """
 
     def __init__(self, store: SessionStore | str | None = None) -> None:
-        self._place = Place(store)
+        self._place = Place(store, policy=Policy(touch_on_read=True))
 
     async def close(self) -> None:
         """Close the store if it is our own."""

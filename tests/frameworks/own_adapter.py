@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+# --- adapter ---
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-# --- adapter ---
 from gridsession import SessionId, SessionStore
 
 

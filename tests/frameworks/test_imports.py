@@ -8,10 +8,12 @@ import sys
 import pytest
 
 EXTRAS = {
+    "aiogram": ("aiogram", "aiogram"),
     "key_value": ("key_value", "key-value"),
     "langgraph": ("langgraph", "langgraph"),
     "openai_agents": ("agents", "openai-agents"),
     "pydantic_ai": ("pydantic_ai", "pydantic-ai"),
+    "python_telegram_bot": ("telegram", "python-telegram-bot"),
 }
 
 

@@ -5,7 +5,7 @@
 
 FastMCP keeps the state of its sessions in a py-key-value store: on the grid, so that any process serves any request.
 Each message is noted under its own id: noted again, after a process died or a webhook was delivered twice, it is the
-same note.
+same note. FastMCP reads and writes a session whole and would lose one of two notes at once: each is taken in a turn.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from fastmcp import Client, FastMCP
@@ -25,16 +26,22 @@ from gridsession import Policy, SessionStore
 from gridsession.dialects.key_value import GridKeyValueStore
 
 
-def server_on(store: GridKeyValueStore | None) -> FastMCP:
+def alone(place: SessionStore | None, what: str) -> AbstractAsyncContextManager[object]:
+    """A block that only one task of all processes is in at a time."""
+    return nullcontext() if place is None else place.turn(what, lease=3, wait=60)
+
+
+def server_on(place: SessionStore | None) -> FastMCP:
     """The server over a store; None: FastMCP's own, which is alone in its process."""
-    server = FastMCP("notes", session_state_store=store)
+    server = FastMCP("notes", session_state_store=None if place is None else GridKeyValueStore(place))
     server.add_provider(SessionProvider())
 
     @server.tool
     async def note(session_id: SessionId, message_id: str, text: str) -> str:
         """Note what was said."""
         session = await get_session(session_id)
-        await session.set("notes", {**await session.get("notes", {}), message_id: text})
+        async with alone(place, f"notes:{session_id}"):
+            await session.set("notes", {**await session.get("notes", {}), message_id: text})
         return f"Noted: {text}"
 
     @server.tool
@@ -46,12 +53,14 @@ def server_on(store: GridKeyValueStore | None) -> FastMCP:
     return server
 
 
-async def session_of(chat: int, client: Client[Any], store: GridKeyValueStore) -> str:
+async def session_of(chat: int, client: Client[Any], place: SessionStore) -> str:
     """The session of a conversation, made when it begins."""
-    known = await store.get(str(chat), collection="conversations")
-    if known is None:
-        known = {"session": (await client.call_tool("create_session")).data}
-        await store.put(str(chat), known, collection="conversations")
+    store = GridKeyValueStore(place)
+    async with alone(place, f"conversation:{chat}"):
+        known = await store.get(str(chat), collection="conversations")
+        if known is None:
+            known = {"session": (await client.call_tool("create_session")).data}
+            await store.put(str(chat), known, collection="conversations")
     return str(known["session"])
 
 
@@ -61,21 +70,21 @@ def say(what: object) -> None:
     sys.stdout.flush()
 
 
-async def replay(store: GridKeyValueStore) -> None:
+async def replay(place: SessionStore) -> None:
     """Handle the updates on standard input, one a line, side by side; say of each one when its effect is saved."""
 
     async def handle(client: Client[Any], update: dict[str, Any]) -> None:
         message = update["message"]
         try:
             told = {"message_id": str(update["update_id"]), "text": message["text"]}
-            session = await session_of(message["chat"]["id"], client, store)
+            session = await session_of(message["chat"]["id"], client, place)
             reply = await client.call_tool("note", {"session_id": session, **told})
             say({"chat": message["chat"]["id"], "text": reply.data})
             say({"done": update["update_id"]})
         except Exception as error:  # noqa: BLE001 - to a webhook, this is status 500: deliver it again
             say({"failed": update["update_id"], "error": type(error).__name__})
 
-    async with Client(server_on(store)) as client, asyncio.TaskGroup() as tasks:
+    async with Client(server_on(place)) as client, asyncio.TaskGroup() as tasks:
         say({"ready": os.getpid()})
         while line := await asyncio.to_thread(sys.stdin.readline):
             tasks.create_task(handle(client, json.loads(line)))
@@ -92,12 +101,11 @@ async def main() -> None:
     if options.url == "stock":
         await server_on(None).run_http_async(port=options.port, show_banner=False, log_level="warning")
         return
-    async with SessionStore.open(options.url, namespace=options.namespace, policy=Policy(ttl=86400)) as opened:
-        store = GridKeyValueStore(opened)
+    async with SessionStore.open(options.url, namespace=options.namespace, policy=Policy(ttl=86400)) as place:
         if options.replay:
-            await replay(store)
+            await replay(place)
         else:
-            await server_on(store).run_http_async(port=options.port, show_banner=False, log_level="warning")
+            await server_on(place).run_http_async(port=options.port, show_banner=False, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 What belongs to a chat is one session `ptb:<bot>:<id>`, and so is what belongs to a user; in a private chat it is the
 same one. `GridApplication` handles an update in a turn of them: alone in all processes, on fresh data and conversation
 states, saved in one commit per session together with the update's id, so that an update that is delivered twice takes
-effect once.
+effect once. The bot's data belongs to no update's turn: its fields are saved just before, in a commit of their own.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from aiogram.fsm.storage.memory import SimpleEventIsolation
 from aiogram.types import Message
 
 from gridsession import SessionStore
-from gridsession.dialects.aiogram import GridStorage, handle_once, session_id
-from gridsession.errors import Conflict, InvalidOption, Leased
+from gridsession.dialects.aiogram import GridEventIsolation, GridStorage, handle_once, session_id
+from gridsession.errors import Conflict, InvalidOption, Leased, StoreClosed
 from gridsession.testing.local_grid import LocalGrid
 
 pytestmark = pytest.mark.frameworks
@@ -209,3 +209,53 @@ def test_handling_once_asks_for_our_isolation() -> None:
         handle_once(Dispatcher(storage=storage, events_isolation=SimpleEventIsolation()))
     with pytest.raises(InvalidOption):
         handle_once(Dispatcher(storage=storage, events_isolation=storage.create_isolation(), disable_fsm=True))
+
+
+async def test_an_isolation_over_the_store_of_a_storage_is_that_of_the_storage(url: str, namespace: str) -> None:
+    async with SessionStore.open(url, namespace=namespace) as store:
+        storage, isolation = GridStorage(store), GridEventIsolation(store)
+        async with isolation.lock(KEY):
+            await storage.update_data(KEY, {"count": 1})
+            assert not await store.session(session_id(KEY)).load()
+        assert await storage.get_data(KEY) == {"count": 1}
+        await isolation.close()
+        assert await storage.get_data(KEY) == {"count": 1}
+
+
+async def test_what_is_handed_in_or_out_in_a_turn_is_a_copy(namespace: str) -> None:
+    async with SessionStore.open("memory://", namespace=namespace) as store:
+        storage, given = GridStorage(store), {"list": [1]}
+        async with storage.create_isolation().lock(KEY):
+            await storage.set_data(KEY, given)
+            given["list"].append(2)
+            (await storage.get_data(KEY))["list"].append(3)
+            (await storage.get_value(KEY, "list") or []).append(4)
+            (await storage.update_data(KEY, {"more": given["list"]}))["more"].append(5)
+            given["list"].append(6)
+        assert await storage.get_data(KEY) == {"list": [1], "more": [1, 2]}
+
+
+async def test_another_storage_is_no_part_of_a_turn(namespace: str) -> None:
+    async with (
+        SessionStore.open("memory://", namespace=namespace) as store,
+        SessionStore.open("memory://", namespace=namespace) as elsewhere,
+    ):
+        async with GridStorage(store).create_isolation().lock(KEY):
+            await GridStorage(elsewhere).update_data(KEY, {"there": 1})
+            assert await elsewhere.session(session_id(KEY)).load() == {"there": 1}
+        assert await store.session(session_id(KEY)).load() == {}
+
+
+async def test_an_isolation_of_a_url_locks_and_closes_its_own_store(namespace: str, monkeypatch: Any) -> None:
+    monkeypatch.setenv("GRIDSESSION_URL", f"memory://?namespace={namespace}")
+    for isolation in (GridEventIsolation(f"memory://?namespace={namespace}", wait=0), GridEventIsolation(wait=0)):
+        async with isolation.lock(KEY):
+            with pytest.raises(Leased):
+                await asyncio.create_task(isolation.lock(KEY).__aenter__())
+        async with isolation.lock(KEY):
+            pass
+        await isolation.close()
+        with pytest.raises(StoreClosed):
+            await isolation.lock(KEY).__aenter__()
+    with pytest.raises(InvalidOption):
+        GridEventIsolation(SimpleEventIsolation())  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from aiogram.fsm.storage.redis import RedisStorage
 from gridsession import Policy, SessionStore
 from gridsession.dialects.aiogram import GridStorage, session_id
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.errors import InvalidOption, InvalidValue, StoreClosed
+from gridsession.errors import InvalidOption, InvalidValue, StoreClosed, Unavailable
 from tests.contract.servers import redis_server, running
 from tests.frameworks.figures import FIGURES
 
@@ -132,3 +132,15 @@ async def test_a_store_that_was_lent_stays_open_and_one_of_its_own_is_closed(nam
         await storage.get_state(KEY)
     with pytest.raises(InvalidOption, match="not MemoryDriver"):
         GridStorage(MemoryDriver())  # type: ignore[arg-type]
+
+
+async def test_a_place_that_cannot_be_reached_at_first_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("in the way")
+    storage = GridStorage((tmp_path / "place" / "sessions").as_uri())
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await storage.get_data(KEY)
+    (tmp_path / "place").unlink()
+    await storage.set_data(KEY, {"item": "tea"})
+    assert await storage.get_data(KEY) == {"item": "tea"}
+    await storage.close()

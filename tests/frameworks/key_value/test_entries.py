@@ -22,7 +22,9 @@ pytestmark = pytest.mark.frameworks
 
 KEYS = [
     "plain",
+    "a",
     "a/b",
+    "b/a/b",
     "a%2Fb",
     "%",
     "/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import socket
 import sys
 from collections.abc import AsyncGenerator
@@ -87,6 +88,23 @@ async def test_sessions_of_one_process_are_known_to_the_other(grid: LocalGrid, n
     ours = await known_to_the_other(bot, grid.url, "--namespace", namespace, "--port", "PORT")
     FIGURES["key_value: of 10 sessions known"] = {"stock": stock, "ours": ours}
     assert (stock, ours) == (0, SESSIONS)
+
+
+async def test_notes_taken_at_once_by_two_workers_are_all_kept(grid: LocalGrid, namespace: str) -> None:
+    bot = runpy.run_path(str(EXAMPLES / "key_value_bot.py"))
+    async with (
+        SessionStore.open(grid.url, namespace=namespace) as here,
+        SessionStore.open(grid.url, namespace=namespace) as there,
+        Client(bot["server_on"](here)) as one,
+        Client(bot["server_on"](there)) as other,
+    ):
+        session = (await one.call_tool("create_session")).data
+        notes = {str(number): f"note {number}" for number in range(20)}
+        await asyncio.gather(*(
+            (one, other)[number % 2].call_tool("note", {"session_id": session, "message_id": str(number), "text": text})
+            for number, text in enumerate(notes.values())
+        ))  # fmt: skip
+        assert (await other.call_tool("notes", {"session_id": session})).data == notes
 
 
 async def test_an_oauth_client_registered_with_one_process_may_ask_the_other(grid: LocalGrid, namespace: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from gridsession import SessionStore
+from gridsession import SessionStore, sync
 from gridsession.dialects.langgraph import GridSaver
-from gridsession.errors import Leased, LeaseLost
+from gridsession.errors import Leased, LeaseLost, Unavailable
 from gridsession.testing.local_grid import LocalGrid
 from tests.frameworks.figures import FIGURES
 from tests.frameworks.langgraph.graphs import at, checkpoint, counting
@@ -70,6 +72,50 @@ async def test_others_writes_wait_for_the_owner_and_are_refused_in_the_end(url: 
             await saver.adelete_thread("t")
             assert [session_id async for session_id in store.ids()] == ["langgraph:t"]
         assert [session_id async for session_id in store.ids()] == []
+
+
+async def test_who_is_cancelled_while_the_thread_is_granted_does_not_keep_it(namespace: str) -> None:
+    with sync.SessionStore.open("memory://", namespace=namespace) as store:  # its loop is another thread's
+        saver = GridSaver(store, lease=1)
+
+        async def enter() -> None:
+            async with saver.aown("t"):
+                raise AssertionError("it was cancelled before")
+
+        task = asyncio.create_task(enter())
+        await asyncio.sleep(0)
+        deadline = time.monotonic() + 10
+        while not held(store) and time.monotonic() < deadline:
+            pass  # this loop stands still meanwhile: the answer arrives, and nobody has read it
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with saver.aown("t", wait=5):
+            pass
+
+
+def held(store: sync.SessionStore) -> bool:
+    """Whether somebody holds the thread, and was told so."""
+    try:
+        with store.turn("langgraph:t", wait=0):
+            return False
+    except Leased:
+        store.session("langgraph:t").load()
+        return True
+
+
+async def test_a_saver_whose_place_cannot_be_reached_at_first_tries_again(tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("in the way")
+    saver = GridSaver((tmp_path / "place" / "sessions").as_uri())
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            async with saver.aown("t"):
+                pass
+    (tmp_path / "place").unlink()
+    async with saver.aown("t"):
+        config = await saver.aput(at("t"), checkpoint(a=1), {}, {})
+    assert await saver.aget_tuple(config) is not None
+    saver.close()
 
 
 @pytest.mark.grid

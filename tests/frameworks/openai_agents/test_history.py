@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 from gridsession import Policy, SessionStore, sync
 from gridsession.dialects.openai_agents import GridSession
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.errors import CorruptRecord, InvalidValue, LeaseLost, TooLarge
+from gridsession.errors import CorruptRecord, InvalidValue, Leased, LeaseLost, TooLarge, Unavailable
 from gridsession.testing import ManualClock
 from gridsession.testing.local_grid import LocalGrid
 from tests.frameworks.figures import FIGURES
@@ -144,6 +145,30 @@ async def test_batches_at_once_stay_whole_while_older_parts_move_away(url: str, 
         assert [text.split()[0] for text in texts(await GridSession("s", store).get_items())] == found[:-40]
 
 
+class Distant(MemoryDriver):
+    """A memory that others get to before an answer arrives."""
+
+    async def execute(self, *args: Any, **named: Any) -> Any:
+        reply = await super().execute(*args, **named)
+        await asyncio.sleep(0)
+        return reply
+
+
+async def test_pops_at_once_give_each_item_to_one_while_an_older_part_comes_back(namespace: str) -> None:
+    clock = ManualClock()
+    async with SessionStore.open(driver=Distant(clock=clock), namespace=namespace) as store:
+        said = [says(f"{number} " + "x" * 40_000) for number in range(24)]
+        session, popped = GridSession("s", store), list[Any]()
+        for item in said:
+            await session.add_items([item])  # type: ignore[list-item]
+        while await store.session("openai-agents:s").get("items"):
+            popped.append(await session.pop_item())
+            clock.advance(60)  # what was popped need not be remembered any longer
+        assert len([session_id async for session_id in store.ids("openai-agents.older:")]) > 2
+        popped += await asyncio.gather(session.pop_item(), session.pop_item())
+        assert await session.get_items() + sorted(popped, key=said.index) == said
+
+
 async def test_what_cannot_be_stored_is_refused_whole(url: str, namespace: str) -> None:
     async with SessionStore.open(url, namespace=namespace) as store:
         session = GridSession("s", store)
@@ -177,6 +202,61 @@ async def test_the_older_part_expires_by_itself(namespace: str) -> None:
         assert left[-1] == "later"
         assert 1 < len(left) < 9
         assert [text.split()[0] for text in texts(await session.get_items(limit=9))] == left
+
+
+@pytest.mark.parametrize("saved", [0, 1, 2])
+async def test_a_limit_counts_what_is_saved_and_what_is_not_yet(saved: int, namespace: str) -> None:
+    async with SessionStore.open("memory://", namespace=namespace) as store:
+        session = GridSession("s", store)
+        said = [says(f"{number}") for number in range(saved + 3)]
+        await session.add_items(said[:saved])  # type: ignore[arg-type]
+        async with session.hold(message=7) as alone:
+            await alone.add_items(said[saved:])  # type: ignore[arg-type]
+            for limit in range(10):
+                assert await alone.get_items(limit) == said[max(len(said) - limit, 0) :]
+
+
+def until_held(store: sync.SessionStore, name: str) -> None:
+    """Wait, while the caller's own loop stands still, until somebody holds a session and was told so."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            with store.turn(name, wait=0):
+                pass
+        except Leased:
+            store.session(name).load()
+            return
+    raise AssertionError("nobody held it")
+
+
+async def test_who_is_cancelled_while_the_session_is_granted_does_not_keep_it(namespace: str) -> None:
+    with sync.SessionStore.open("memory://", namespace=namespace) as store:  # its loop is another thread's
+        session = GridSession("s", store)
+
+        async def enter() -> None:
+            async with session.hold(lease=1):
+                raise AssertionError("it was cancelled before")
+
+        task = asyncio.create_task(enter())
+        await asyncio.sleep(0)
+        until_held(store, "openai-agents:s")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with session.hold(wait=5):
+            pass
+
+
+async def test_a_place_that_cannot_be_reached_at_first_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("in the way")
+    session = GridSession("s", (tmp_path / "place" / "sessions").as_uri())
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await session.get_items()
+    (tmp_path / "place").unlink()
+    await session.add_items([says("a")])
+    assert await session.get_items() == [says("a")]
+    await session.close()
 
 
 async def test_a_run_for_a_message_is_saved_once_and_in_one_step(url: str, namespace: str) -> None:
