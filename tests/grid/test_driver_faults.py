@@ -258,9 +258,13 @@ def test_after_all_members_were_gone_the_client_comes_back_and_watchers_are_told
                 await driver.execute(space, "line:1", increment(driver), deadline=0.5)
             assert caught.value.session_id == "line:1"
 
+            async def given_up() -> bool:
+                return not first.running
+
             async def replaced() -> bool:
                 return client.link is not first
 
+            await eventually(given_up, "the client that finds nobody given up")
             starting = [asyncio.to_thread(members.start, number) for number in range(3)]
             await asyncio.gather(*starting)
             await eventually(lambda: works(driver, space), "new members at work")
