@@ -274,7 +274,7 @@ def test_after_all_members_were_gone_the_client_comes_back_and_watchers_are_told
 
             async def listen() -> None:
                 async for change in watch:
-                    heard.append(change)
+                    heard.insert(len(heard), change)
 
             async def hinted() -> bool:
                 # What changed before the new client listened is covered by the gap it tells of.

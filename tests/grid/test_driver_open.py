@@ -67,6 +67,21 @@ def test_without_a_member_it_says_what_the_address_did(mute: bool, says: str) ->
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("mute", [False, True])
+def test_opening_ends_at_whatever_moment_it_is_cancelled(mute: bool) -> None:
+    async def scenario() -> None:
+        with port_of(mute) as port:
+            for turns in range(60):
+                opening = asyncio.create_task(driver_for(f"hazelcast://127.0.0.1:{port}/bots").open())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                opening.cancel()
+                await asyncio.wait({opening}, timeout=5)
+                assert opening.cancelled(), f"cancelled after {turns} turns of the loop, it went on"
+
+    asyncio.run(scenario())
+
+
 def test_a_mute_address_does_not_keep_us_from_a_good_one(grid: LocalGrid) -> None:
     async def scenario() -> None:
         with port_of(mute=True) as port:

@@ -196,8 +196,12 @@ class Link:
         fault = "cannot be reached"
         try:
             async with asyncio.timeout(_START_STEP):
+                # Waited for from outside: inside, the client takes a cancellation for a refusal, and tries on for ever.
+                await asyncio.wait({connection._create_task})
                 try:
-                    await connection._create_task
+                    if connection._create_task.cancelled():
+                        raise ConnectionAbortedError("given up while it was made")
+                    connection._create_task.result()
                 except Exception:
                     fault = "nobody listens there"
                     raise
@@ -265,5 +269,7 @@ def _abandon(connection: Any) -> None:
     for task in (connection._create_task, connection._connect_task, connection._close_task):
         if task is not None and not task.done():
             task.cancel()
+            # Nobody asks any more how it ended; asyncio would complain of that.
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     if connection._proto is not None and connection._proto._transport is not None:
         connection._proto._transport.abort()
