@@ -30,9 +30,6 @@ from gridsession.hooks import Hooks
 _DISTRIBUTED_OBJECTS: Final = 0x000800
 _MAP_SIZE: Final = 0x012A00
 _MEMBER_STATE: Final = 0x200B00
-_FLAGS_AT: Final = 5
-"""Of a request's first frame: the higher byte of its flags."""
-_IS_FINAL: Final = 0x20
 _PATIENCE: Final = 5.0
 _CONFIRM_WITHIN: Final = 3.0
 
@@ -118,7 +115,7 @@ async def _ask(link: Link, member: Any, due: float) -> Member:
 
 async def _state_of(link: Link, member: Any, due: float) -> State | None:
     try:
-        message = await ask(link, _bare(_MEMBER_STATE), due, connection=connection_to(link, member))
+        message = await ask(link, _wire.request(_MEMBER_STATE, b""), due, connection=connection_to(link, member))
         told = json.loads(message.start_frame.next.buf)["timedMemberState"]["memberState"]
         node = told["nodeState"]
         return State(
@@ -130,13 +127,6 @@ async def _state_of(link: Link, member: Any, due: float) -> State | None:
     except (NotSent, Overdue, HazelcastError, AttributeError, KeyError, TypeError, ValueError):
         # It is internal to Hazelcast, and may be switched off (management-center: trusted-interfaces).
         return None
-
-
-def _bare(message_type: int) -> bytearray:
-    """A request without arguments; its only frame is its last, which `_wire.request` does not say of it."""
-    made = _wire.request(message_type, b"")
-    made[_FLAGS_AT] |= _IS_FINAL
-    return made
 
 
 async def unconfirmed(store: SessionStore) -> dict[str, int]:
@@ -180,7 +170,7 @@ async def maps_of(link: Link, due: float) -> list[str]:
         Unavailable: no answer.
     """
     try:
-        message = await ask(link, _bare(_DISTRIBUTED_OBJECTS), due)
+        message = await ask(link, _wire.request(_DISTRIBUTED_OBJECTS, b""), due)
     except (NotSent, Overdue, HazelcastError) as error:
         raise Unavailable(f"the members did not tell their maps ({type(error).__name__}): try again") from None
     texts = []

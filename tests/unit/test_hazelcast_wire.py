@@ -11,7 +11,7 @@ import pytest
 from hazelcast.hash import hash_to_index
 from hazelcast.internal.asyncio_connection import Connection, _Reader
 from hazelcast.protocol.client_message import ClientMessageBuilder
-from hazelcast.protocol.codec import map_execute_on_key_codec
+from hazelcast.protocol.codec import client_get_distributed_objects_codec, map_execute_on_key_codec, map_size_codec
 from hazelcast.serialization.api import IdentifiedDataSerializable
 from hazelcast.serialization.data import Data
 from hypothesis import given
@@ -101,6 +101,15 @@ def test_a_request_is_what_the_clients_codec_writes(serialization: Any, text: st
     theirs.set_correlation_id(99)
     theirs.set_partition_id(key.partition)
     assert bytes(ours) == bytes(theirs.buf)
+
+
+def test_a_request_ends_with_its_last_frame_also_if_that_is_its_first() -> None:
+    """A member waits for more of a request whose last frame does not say so, and answers nobody on that connection."""
+    for ours, theirs in (
+        (_wire.request(0x000800, b""), client_get_distributed_objects_codec.encode_request()),
+        (_wire.request(0x012A00, b"", b"shop"), map_size_codec.encode_request("shop")),
+    ):
+        assert bytes(ours) == bytes(theirs.buf)
 
 
 def test_a_space_has_maps_of_its_own() -> None:

@@ -133,7 +133,7 @@ def probe_data() -> bytes:
 
 def request(message_type: int, fixed: bytes, *frames: bytes, backup_aware: bool = False) -> bytearray:
     """A request: its start frame with the fixed arguments, then one frame for each of the others."""
-    flags = _WHOLE | (_BACKUP_AWARE if backup_aware else 0)
+    flags = _WHOLE | (_BACKUP_AWARE if backup_aware else 0) | (0 if frames else _FINAL)
     parts = [_START.pack(_START.size + len(fixed), flags, message_type, 0, -1), fixed]
     last = len(frames) - 1
     for index, payload in enumerate(frames):
