@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from gridsession.drivers import _lock
+from gridsession.drivers._files import sync_folder
 from gridsession.errors import InvalidOption, Unavailable
 from gridsession.moving._snapshot_file import (
     END,
@@ -108,7 +109,7 @@ class SnapshotWriter:
                 file.close()
             self.part.replace(self.path)
             file.close()
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         return size
 
     @property
@@ -184,13 +185,3 @@ def _move(start: dict[str, Any], identity: str) -> str:
 
 def _json(content: dict[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":
-        return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

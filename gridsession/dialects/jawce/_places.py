@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from gridsession import Policy, SessionStore, sync
-from gridsession.drivers import parse_url
 from gridsession.errors import InvalidOption, StoreClosed
 from gridsession.policy import Duration
 
@@ -41,14 +40,8 @@ def _maker(kind: type[S], given: object, user_ttl: Duration | None, namespace: s
             f"{type(given).__name__}: SessionManager blocks, AsyncSessionManager does not"
         )
     url = given if isinstance(given, str) else None
-    policy = None if user_ttl is None else _policy(url or os.environ.get("GRIDSESSION_URL"), user_ttl)
+    policy = None if user_ttl is None else Policy(ttl=user_ttl)
     return lambda: kind.open(url, policy=policy, namespace=namespace)
-
-
-def _policy(url: str | None, user_ttl: Duration) -> Policy:
-    # A policy beats all that a URL says of one; here only the ttl shall.
-    deadline = parse_url(url).option("deadline", float, None) if url else None
-    return Policy(ttl=user_ttl) if deadline is None else Policy(ttl=user_ttl, deadline=deadline)
 
 
 _CLOSED: Final = "the session manager is closed; make another one"
