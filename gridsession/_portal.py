@@ -35,6 +35,7 @@ class Portal:
         """Start the thread; a second call does nothing."""
         with self._lock:
             if self._thread is None and not self._closed:
+                self._pid = os.getpid()
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._loop,), name="gridsession-portal", daemon=True
@@ -69,15 +70,23 @@ class Portal:
             raise
         return call.result()
 
-    def close(self) -> None:
-        """Stop the loop and end the thread; a second call does nothing, nor does one in a forked child."""
-        with self._lock:
-            closed, self._closed = self._closed, True
-        if closed or self._pid != os.getpid() or self._loop is None or self._thread is None:
+    def stop(self) -> None:
+        """Stop the loop and end the thread until the next `start`; nothing happens in a forked child."""
+        if self._pid != os.getpid():
             return
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def close(self) -> None:
+        """`stop`, for good; a second call does nothing."""
+        with self._lock:
+            self._closed = True
+        self.stop()
 
     def _checked(self) -> asyncio.AbstractEventLoop:
         if self._pid != os.getpid():

@@ -9,6 +9,7 @@ import random
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,7 +20,7 @@ from gridsession._session import RESTART, Session, Ttl
 from gridsession._snapshot import Revision
 from gridsession._turn import Turn
 from gridsession.drivers import Address, Driver, driver_class, parse_url
-from gridsession.errors import Conflict, InvalidOption, StoreClosed, UsageError
+from gridsession.errors import Conflict, InvalidOption, StoreClosed
 from gridsession.hooks import Hook, Hooks
 from gridsession.policy import Duration, Policy, milliseconds
 
@@ -40,12 +41,15 @@ class SessionStore:
     A store belongs to the event loop and the process that opened it; handles are cheap and good while it is open.
     """
 
-    def __init__(self, driver: Driver, policy: Policy, namespace: str, hooks: Hooks) -> None:
+    def __init__(
+        self, driver: Driver, policy: Policy, namespace: str, hooks: Hooks, remake: Callable[[], Driver] | None = None
+    ) -> None:
         self._driver = driver
+        self._remake = remake
         self._links = tuple(Link(driver, Space(namespace, kind), policy, hooks) for kind in ("sessions", "globals"))
         self._globals = Globals(self._links[1])
-        self._owned = True
         self._state = "new"
+        self._opening = asyncio.Lock()
 
     @classmethod
     def open(
@@ -74,9 +78,7 @@ class SessionStore:
         if driver is not None:
             if url is not None:
                 raise InvalidOption("give a url or a driver, not both")
-            store = cls(driver, policy or Policy(), check_namespace(_first(namespace, "default")), observers)
-            store._owned = False
-            return store
+            return cls(driver, policy or Policy(), check_namespace(_first(namespace, "default")), observers)
         url = url or os.environ.get("GRIDSESSION_URL")
         if not url:
             warnings.warn(
@@ -90,14 +92,15 @@ class SessionStore:
         ttl, deadline = _seconds(address, "ttl"), _seconds(address, "deadline")
         named = options.pop("namespace", None)
         address = address._replace(options={name: text for name, text in options.items() if name not in _OWN_OPTIONS})
-        made = driver_class(address.scheme).from_address(address, observers)
+        make = partial(driver_class(address.scheme).from_address, address, observers)
+        made = make()
         chosen = check_namespace(_first(namespace, named, "default"))
         asked = policy or Policy()
         if asked.ttl is None and ttl is not None:
             asked = replace(asked, ttl=ttl)
         if asked.deadline == Policy().deadline and deadline is not None:
             asked = replace(asked, deadline=deadline)
-        return cls(made, asked, chosen, observers)
+        return cls(made, asked, chosen, observers, make)
 
     def __repr__(self) -> str:
         return f"<SessionStore {type(self._driver).__name__} {self.namespace} ({self._state})>"
@@ -136,30 +139,36 @@ class SessionStore:
     async def connect(self) -> SessionStore:
         """Connect, for frameworks with start and stop hooks: `async with` and `await store` do the same.
 
+        On an open store it does nothing; a second call meanwhile waits for the first. What failed may be tried again.
+
         Raises:
             Unavailable: the place cannot be reached or is unfit; the message names the address and the remedy.
+            StoreClosed: it was closed, also meanwhile.
         """
         if self._state == "open":
             return self
-        if self._state == "opening":
-            raise UsageError("the store is being opened already: wait for that to end")
-        if self._state != "new":
-            raise UsageError("a store that was closed is not opened again: make another with SessionStore.open")
-        self._state = "opening"
+        async with self._opening:
+            if self._state == "new":
+                await self._connect()
+        if self._state != "open":
+            raise StoreClosed("a store that was closed is not opened again: make another with SessionStore.open")
+        return self
+
+    async def _connect(self) -> None:
+        driver = self._driver
         try:
-            await self._driver.open()
-            if self._state != "opening":
+            await driver.open()
+            if self._state == "closed":
                 raise StoreClosed("the store was closed while it was being opened")
         except BaseException:
-            self._state = "closed"
-            if self._owned:
+            if self._remake is not None:
                 with contextlib.suppress(Exception):
-                    await self._driver.aclose()
+                    await driver.aclose()
+                self._driver = self._remake()
             raise
         for link in self._links:
-            link.loop = asyncio.get_running_loop()
+            link.driver, link.loop = driver, asyncio.get_running_loop()
         self._state = "open"
-        return self
 
     async def aclose(self) -> None:
         """Give everything back; a second call does nothing. A driver handed in stays open."""
@@ -170,7 +179,7 @@ class SessionStore:
         for link in self._links:
             link.loop = None
         await self._globals.aclose()
-        if self._owned:
+        if self._remake is not None:
             await self._driver.aclose()
 
     def session(self, session_id: SessionKey) -> Session:

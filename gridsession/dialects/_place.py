@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gridsession import Policy, SessionStore
 from gridsession.errors import InvalidOption, StoreClosed
 
@@ -23,10 +21,7 @@ class Place:
         if store is not None and not isinstance(store, (str, SessionStore)):
             raise InvalidOption(f"give a gridsession.SessionStore or its URL, not {type(store).__name__}")
         self._lent = isinstance(store, SessionStore)
-        self._url = None if isinstance(store, SessionStore) else store
-        self._policy = policy
         self._store = store if isinstance(store, SessionStore) else SessionStore.open(store, policy=policy)
-        self._opening = asyncio.Lock()
         self._closed = False
 
     async def store(self) -> SessionStore:
@@ -38,11 +33,7 @@ class Place:
         """
         if self._closed:
             raise StoreClosed("this storage was closed: make another one")
-        if self._store.loop is None and not self._lent:
-            async with self._opening:
-                if self._store.loop is None:
-                    await self._connect()
-        return self._store
+        return self._store if self._lent else await self._store.connect()
 
     def same_store(self, other: Place) -> bool:
         """Whether both are the same store, so that what is held in the one is held in the other."""
@@ -53,13 +44,3 @@ class Place:
         if not self._lent:
             self._closed = True
             await self._store.aclose()
-
-    async def _connect(self) -> None:
-        try:
-            await self._store.connect()
-        except BaseException:
-            if not self._closed:
-                self._store = SessionStore.open(
-                    self._url, policy=self._policy
-                )  # one that could not be opened is not opened again
-            raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
@@ -30,8 +29,6 @@ class TwoColours:
         opened = store if isinstance(store, (SessionStore, sync.SessionStore)) else sync.SessionStore.open(store)
         self.store = opened.aio if isinstance(opened, sync.SessionStore) else opened
         self._ours = opened if isinstance(opened, sync.SessionStore) and not lent else None
-        self._url = store if isinstance(store, str) else None
-        self._opening = threading.Lock()
         self._opened = lent
 
     def connect(self) -> None:
@@ -40,22 +37,14 @@ class TwoColours:
         Raises:
             Unavailable: it cannot be reached; the next call tries again.
         """
-        with self._opening:
-            if not self._opened and self._ours is not None:
-                try:
-                    self._ours.connect()
-                except BaseException:
-                    self._ours = sync.SessionStore.open(self._url)  # one that could not be opened is not opened again
-                    self.store = self._ours.aio
-                    raise
-            self._opened = True
+        if self._ours is not None:
+            self._ours.connect()
+        self._opened = True
 
     def close(self) -> None:
         """Close the store if it is ours."""
-        with self._opening:
-            if self._ours is not None and self._opened:
-                self._ours.close()
-            self._opened = True
+        if self._ours is not None:
+            self._ours.close()
 
     async def reach(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work on the store's loop, from any loop."""

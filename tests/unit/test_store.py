@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,16 @@ from gridsession import Policy, Revision, SessionChange, SessionStore, Turn
 from gridsession._commands import Command
 from gridsession.drivers import Address, Driver, driver_class, parse_url
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.errors import Conflict, ConnectFailed, InvalidOption, Leased, StoreClosed, UsageError, WrongLoop
+from gridsession.errors import (
+    Conflict,
+    ConnectFailed,
+    InvalidOption,
+    Leased,
+    StoreClosed,
+    Unavailable,
+    UsageError,
+    WrongLoop,
+)
 from gridsession.testing.clock import ManualClock
 
 ID = "test:1"
@@ -168,15 +178,17 @@ async def test_a_driver_made_from_a_url_is_closed_with_its_store() -> None:
 
 
 @pytest.mark.parametrize("error", [InvalidOption("no"), asyncio.CancelledError()])
-async def test_what_fails_to_open_is_closed_for_good(error: BaseException) -> None:
+async def test_what_fails_to_open_stays_closed_until_it_is_tried_again(error: BaseException) -> None:
     driver = _Watched(error)
     store = SessionStore.open(driver=driver)
     with pytest.raises(type(error)):
         await store
-    with pytest.raises(UsageError):
-        await store
     with pytest.raises(StoreClosed):
         await store.session(ID).load()
+    driver._error = None
+    async with store:
+        assert await store.session(ID).increment("n") == 1
+    assert driver.opened == 2
 
 
 async def test_a_store_that_is_not_open_answers_nothing(driver: MemoryDriver, sent: list[Command]) -> None:
@@ -402,16 +414,43 @@ async def test_a_driver_handed_in_is_not_closed_also_when_opening_fails() -> Non
 async def test_a_store_closed_while_it_opens_stays_closed() -> None:
     driver = Failing()
     store = SessionStore.open(driver=driver)
-    opening = asyncio.ensure_future(store.connect())
+    opening = [asyncio.ensure_future(store.connect()) for _ in range(2)]
     await asyncio.sleep(0)
-    with pytest.raises(UsageError, match="being opened"):
-        await store.connect()
     await store.aclose()
     driver.go.set()
-    with pytest.raises(StoreClosed):
-        await opening
+    for each in opening:
+        with pytest.raises(StoreClosed):
+            await each
     with pytest.raises(StoreClosed):
         await store.session("line:U1").load()
+
+
+async def test_who_connects_meanwhile_waits_and_after_a_failure_tries_again() -> None:
+    driver = Failing(ConnectFailed("nobody listens"))
+    store = SessionStore.open(driver=driver)
+    first, second = (asyncio.ensure_future(store.connect()) for _ in range(2))
+    await asyncio.sleep(0)
+    driver.go.set()
+    for each in (first, second):
+        with pytest.raises(ConnectFailed):
+            await each
+    driver.error = None
+    assert await store.connect() is store
+    assert await store.session("line:U1").increment("n") == 1
+    await store.aclose()
+    with pytest.raises(StoreClosed, match="not opened again"):
+        await store.connect()
+
+
+async def test_a_place_that_was_down_is_opened_by_url_again(tmp_path: Path) -> None:
+    place = tmp_path / "sessions"
+    place.write_text("in the way")
+    store = SessionStore.open(f"file://{place}")
+    with pytest.raises(Unavailable):
+        await store
+    place.unlink()
+    async with store:
+        assert await store.session("line:U1").increment("n") == 1
 
 
 async def test_a_watch_ends_when_its_store_is_closed() -> None:

@@ -7,13 +7,15 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gridsession import Policy
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.errors import Conflict, ConnectFailed, StoreClosed, UsageError, WrongLoop
+from gridsession.errors import Conflict, ConnectFailed, StoreClosed, Unavailable, UsageError, WrongLoop
 from gridsession.sync import SessionStore, Turn
 
 ID = "line:U1"
@@ -180,6 +182,24 @@ def test_a_connect_that_fails_leaves_no_thread() -> None:
     with pytest.raises(ConnectFailed), SessionStore.open(driver=Unreachable()):
         pytest.fail("it cannot be entered")
     SessionStore.open("memory://")
+    assert _portals() == before
+
+
+def test_a_place_that_was_down_is_opened_again_also_by_threads_at_once(tmp_path: Path) -> None:
+    place = tmp_path / "sessions"
+    place.write_text("in the way")
+    store = SessionStore.open(f"file://{place}")
+    before = _portals()
+    session = store.session(ID)
+    with pytest.raises(Unavailable):
+        store.connect()
+    assert _portals() == before
+    place.unlink()
+    with ThreadPoolExecutor(4) as threads:
+        for connecting in [threads.submit(store.connect) for _ in range(4)]:
+            assert connecting.result(timeout=20) is store
+    assert session.increment("n") == 1
+    store.close()
     assert _portals() == before
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import os
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -23,7 +22,7 @@ from gridsession.dialects.bottender._places import (
 from gridsession.dialects.bottender._shape import LAST_ACTIVITY, operations_of, session_of, shown_id, stored_id
 from gridsession.drivers import Driver
 from gridsession.drivers.mapping import MappingDriver
-from gridsession.errors import InvalidOption, Unavailable
+from gridsession.errors import InvalidOption
 from gridsession.policy import Duration, milliseconds
 
 Lifetime = float | dt.timedelta | None
@@ -61,10 +60,7 @@ class GridSessionStore:
     def __init__(self, place: str | SessionStore | Driver | object | None = None, expires_in: Lifetime = None) -> None:
         life = seconds_of(expires_in, self.unit)
         self._owns: list[SessionStore | Driver] = []
-        self._opening = asyncio.Lock()
-        # Kept as a call: the place may be a URL with a password, and nobody who prints this object should see it.
-        self._make: Callable[[], SessionStore] = lambda: self._made(place, Policy(ttl=life))
-        self.sessions: SessionStore = self._make()
+        self.sessions = self._made(place, Policy(ttl=life))
         if expires_in is None and self.sessions.policy.ttl is not None:
             life = milliseconds(self.sessions.policy.ttl, "ttl") / 1000
         self.expires_in: float | None = life
@@ -88,13 +84,7 @@ class GridSessionStore:
         Raises:
             Unavailable: the place cannot be reached. (Bottender's logs it, and then takes every session for new.)
         """
-        async with self._opening:
-            try:
-                await self.sessions.connect()
-            except Unavailable:
-                await self.aclose()
-                self.sessions = self._make()
-                raise
+        await self.sessions.connect()
         return self
 
     async def aclose(self) -> None:

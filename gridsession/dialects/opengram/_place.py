@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -38,29 +38,27 @@ class Place:
             raise InvalidOption(f"store_ttl must be one of {', '.join(_UNITS)}, not {store_ttl!r}")
         self.leases = True
         self._wrapping: Driver | None = None
-        self._open: Callable[[], SessionStore] | None = None
         if isinstance(store, SessionStore):
             if policy is not None:
                 raise InvalidOption("a SessionStore has a policy already: give it there, or hand in a URL instead")
             self.sessions = store
         else:
-            self._open = self._opener(store, policy, store_ttl)
-            self.sessions = self._open()
+            self.sessions = self._opened(store, policy, store_ttl)
+        self._lent = self.sessions is store
         self._closed = False
         self._store = store
         self._url = os.environ.get("GRIDSESSION_URL") if store is None else store
-        self._connecting = asyncio.Lock()
         self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def _opener(self, store: object, policy: Policy | None, store_ttl: TtlUnit) -> Callable[[], SessionStore]:
+    def _opened(self, store: object, policy: Policy | None, store_ttl: TtlUnit) -> SessionStore:
         if store is None or isinstance(store, str):
-            return lambda: SessionStore.open(store, policy=policy)
+            return SessionStore.open(store, policy=policy)
         driver = store
         if not isinstance(driver, Driver):
             self.leases = False
             unit = store_ttl if _takes_ttl(store) else None
             driver = self._wrapping = MappingDriver(store, ttl=unit, bare=PLATFORM, tombstones=False)
-        return lambda: SessionStore.open(driver=driver, policy=policy)
+        return SessionStore.open(driver=driver, policy=policy)
 
     @property
     def given(self) -> object:
@@ -81,23 +79,16 @@ class Place:
             StoreClosed: after `aclose()`.
             Unavailable: the place cannot be reached; the next call tries again.
         """
-        if self._open is None or self.sessions.loop is not None:
+        if self._lent or self.sessions.loop is not None:
             return
         if self._closed:
             raise StoreClosed("the session middleware was closed: make another one with session()")
-        async with self._connecting:
-            if self.sessions.loop is None:
-                try:
-                    await self.sessions.connect()
-                except BaseException:
-                    # Also when an update was cancelled: a store opens once, and the next update needs one.
-                    self.sessions = self._open()
-                    raise
+        await self.sessions.connect()
 
     async def aclose(self) -> None:
         """Close what was opened here."""
         self._closed = True
-        if self._open is not None:
+        if not self._lent:
             await self.sessions.aclose()
         if self._wrapping is not None:
             await self._wrapping.aclose()
