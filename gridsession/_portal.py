@@ -22,25 +22,43 @@ _Inbox = queue.SimpleQueue[Callable[[], None] | None]
 
 
 class Portal:
-    """One thread, one loop; both begin with `start`."""
+    """One thread, one loop; both begin with `open`."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def start(self) -> None:
-        """Start the thread; a second call does nothing."""
+    def open(self, work: Coroutine[Any, Any, T]) -> T:
+        """Start the thread and run on its loop what comes first; if that fails, the thread ends until the next try.
+
+        Raises:
+            Exception: as `call`, and what the work raises.
+        """
+        # One by one: whoever gives up stops the loop, which must not end what another thread waits for.
+        with self._opening:
+            began = self._start()
+            try:
+                return self.call(work)
+            except BaseException:
+                if began:
+                    self.stop()
+                raise
+
+    def _start(self) -> bool:
         with self._lock:
-            if self._thread is None and not self._closed:
+            begins = self._thread is None and not self._closed
+            if begins:
                 self._pid = os.getpid()
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._loop,), name="gridsession-portal", daemon=True
                 )
                 self._thread.start()
+            return begins
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for it; Ctrl-C cancels it and waits for its end.
@@ -71,7 +89,7 @@ class Portal:
         return call.result()
 
     def stop(self) -> None:
-        """Stop the loop and end the thread until the next `start`; nothing happens in a forked child."""
+        """Stop the loop and end the thread until the next `open`; nothing happens in a forked child."""
         if self._pid != os.getpid():
             return
         with self._lock:

@@ -6,7 +6,6 @@ Every name, parameter and default is that of the async face, docstrings included
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -301,7 +300,6 @@ class SessionStore:
     def __init__(self, portal: Portal, aio: _store.SessionStore) -> None:
         self._portal = portal
         self._aio = aio
-        self._connecting = threading.Lock()
 
     @classmethod
     def open(
@@ -346,15 +344,7 @@ class SessionStore:
         self.close()
 
     def connect(self) -> SessionStore:
-        # One by one: a thread that gives up stops the loop, which must not end what another thread waits for.
-        with self._connecting:
-            self._portal.start()
-            try:
-                self._portal.call(self._aio.connect())
-            except BaseException:
-                if self._aio.loop is None:
-                    self._portal.stop()
-                raise
+        self._portal.open(self._aio.connect())
         return self
 
     def close(self) -> None:
