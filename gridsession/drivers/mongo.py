@@ -19,7 +19,7 @@ try:
     from pymongo.read_preferences import Primary
     from pymongo.write_concern import WriteConcern
 except ImportError as missing:
-    raise InvalidOption("mongodb:// needs pymongo 4.9 or later: pip install 'gridsession[mongo]'") from missing
+    raise InvalidOption("mongodb:// needs pymongo 4.13 or later: pip install 'gridsession[mongo]'") from missing
 
 from gridsession.drivers._mongo_client import Document, ask_time, client_of, moment, typed
 

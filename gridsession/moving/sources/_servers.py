@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
 
 from gridsession.drivers import parse_url
 from gridsession.errors import ConnectFailed, InvalidOption
@@ -13,7 +12,6 @@ from gridsession.errors import ConnectFailed, InvalidOption
 REDIS: Final = ("redis", "rediss", "redis+sentinel", "redis+cluster")
 MONGO: Final = ("mongodb", "mongodb+srv")
 _BATCH: Final = 200
-_SELECTION_MS: Final = 3_000
 
 
 class Entry(NamedTuple):
@@ -36,7 +34,7 @@ async def redis_entries(url: str, pattern: str = "*") -> AsyncIterator[Entry]:
         from gridsession.drivers import _redis_client as redis_client
     except ImportError:
         raise InvalidOption("redis:// needs redis-py 5.1 or later: pip install 'gridsession[redis]'") from None
-    from gridsession.drivers._swap import Unanswered, Unsent
+    from gridsession.drivers._swap_run import Unanswered, Unsent
 
     made = redis_client.client_of(parse_url(url), ())
     try:
@@ -92,27 +90,21 @@ async def mongo_documents(url: str, collection: str) -> AsyncIterator[dict[str, 
     """
     _check_scheme(url, MONGO)
     try:
-        from pymongo import AsyncMongoClient
-        from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+        from gridsession.drivers import _mongo_client as mongo_client
     except ImportError:
-        raise InvalidOption("mongodb:// needs pymongo 4.9 or later: pip install 'gridsession[mongo]'") from None
+        raise InvalidOption("mongodb:// needs pymongo 4.13 or later: pip install 'gridsession[mongo]'") from None
+    from gridsession.drivers._swap_run import Unanswered, Unsent
+
     address = parse_url(url)
-    options = {"serverSelectionTimeoutMS": str(_SELECTION_MS), **address.options}
-    name = options.pop("collection", collection)
-    location = address.location if "/" in address.location else f"{address.location}/"
+    client = mongo_client.client_of(address, ("collection",))
+    found = client.get_default_database("test").get_collection(address.options.get("collection", collection))
+    place = f"MongoDB {found.database.name}.{found.name}"
     try:
-        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            f"{address.scheme}://{location}?{urlencode(options)}", tz_aware=True
-        )
-        found = client.get_default_database("test").get_collection(name)
-    except (ConfigurationError, InvalidURI, ValueError) as error:
-        raise InvalidOption(f"not a MongoDB URL: {type(error).__name__}") from None
-    try:
-        async for document in found.find({}, batch_size=_BATCH):
-            yield document
-    except PyMongoError as error:
-        place = f"MongoDB {found.database.name}.{name}"
-        raise ConnectFailed(f"{place} cannot be read ({type(error).__name__})", address=place) from None
+        with mongo_client.typed(place):
+            async for document in found.find({}, batch_size=_BATCH):
+                yield document
+    except (Unsent, Unanswered) as error:
+        raise ConnectFailed(f"nothing more can be read: {error}", address=place) from None
     finally:
         with contextlib.suppress(Exception):
             await client.close()
