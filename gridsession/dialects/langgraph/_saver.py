@@ -1,15 +1,4 @@
-"""LangGraph on the grid: `GridSaver` keeps the checkpoints of threads, for sync and async graphs alike.
-
-    saver = GridSaver("hazelcast://host:5701/cluster")
-    graph = builder.compile(checkpointer=saver)
-    async with saver.aown("thread-1"):  # or `with saver.own(...)`: alone in all processes, from reading to writing
-        await graph.ainvoke(message, {"configurable": {"thread_id": "thread-1"}})
-
-Every write happens in a turn of its thread: in the one held by `own` around a run, else in a short one of its own. So
-while a run owns a thread, others' writes wait for it, and an owner that was superseded (it stood still for longer than
-its lease) is refused with `LeaseLost`. The newest checkpoint is the one that was written last: no worker's clock
-decides it. A checkpoint lives as long as the store's ttl says, since it was written.
-"""
+"""A checkpoint saver over sessions: LangGraph's interface, both colours."""
 
 from __future__ import annotations
 
@@ -19,31 +8,25 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Final, Self
 
 import msgpack
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_metadata,
+    writes_sort_key,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from gridsession import SessionStore, sync
-from gridsession.dialects._checkpoints import CHECKPOINT, WRITES, Entry, Threads, recent
-from gridsession.dialects._thread_owners import Checkpoints, Owners, names
 from gridsession.dialects._two_colours import TwoColours, blocking
+from gridsession.dialects.langgraph._checkpoints import CHECKPOINT, WRITES, Entry, Threads, recent
+from gridsession.dialects.langgraph._thread_owners import Checkpoints, Owners, names
 from gridsession.errors import InvalidOption
 from gridsession.policy import Duration
-
-try:
-    from langchain_core.runnables import RunnableConfig
-    from langgraph.checkpoint.base import (
-        WRITES_IDX_MAP,
-        BaseCheckpointSaver,
-        ChannelVersions,
-        Checkpoint,
-        CheckpointMetadata,
-        CheckpointTuple,
-        get_checkpoint_metadata,
-        writes_sort_key,
-    )
-    from langgraph.checkpoint.serde.base import SerializerProtocol
-except ImportError as error:
-    raise ImportError("gridsession.dialects.langgraph needs LangGraph: pip install 'gridsession[langgraph]'") from error
-
-__all__ = ["GridSaver"]
 
 _NOWHERE: Final = ("", 0)
 

@@ -9,8 +9,8 @@ from contextvars import ContextVar
 from typing import Self
 
 from gridsession import Turn
-from gridsession.dialects._checkpoints import NOTES, Entry, Threads
 from gridsession.dialects._two_colours import TwoColours
+from gridsession.dialects.langgraph._checkpoints import NOTES, Entry, Threads
 from gridsession.policy import Duration
 
 Checkpoints = set[tuple[str, str]]
