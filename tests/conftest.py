@@ -7,6 +7,7 @@ import inspect
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,14 +18,11 @@ from gridsession.testing.local_grid import LocalGrid
 pytest.register_assert_rewrite("gridsession.testing.contract")
 
 
-@pytest.fixture(scope="session")
-def grid() -> Iterator[LocalGrid]:
-    """Three real members on loopback, started once. Tests share it: each takes a namespace of its own and kills nobody.
-
-    A machine that cannot start them fails under CI=true; elsewhere it is a visible skip.
-    """
+@contextmanager
+def _three_members() -> Iterator[LocalGrid]:
+    """A machine that cannot start them fails under CI=true; elsewhere it is a visible skip."""
+    started = LocalGrid(members=3)
     try:
-        started = LocalGrid(members=3)
         started.__enter__()
     except GridSessionError as error:
         if os.environ.get("CI") == "true":
@@ -34,6 +32,20 @@ def grid() -> Iterator[LocalGrid]:
         yield started
     finally:
         started.close()
+
+
+@pytest.fixture(scope="session")
+def grid() -> Iterator[LocalGrid]:
+    """Three real members on loopback, started once. Tests share it: each takes a namespace of its own, kills nobody."""
+    with _three_members() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def own_grid() -> Iterator[LocalGrid]:
+    """Three real members of the module's own, to be killed and frozen; each test leaves them whole."""
+    with _three_members() as started:
+        yield started
 
 
 @pytest.fixture

@@ -6,11 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gridsession.drivers import Driver, parse_url
-from gridsession.drivers.redis import RedisDriver
-from gridsession.hooks import Hooks
-from gridsession.testing.clock import ManualClock
-from gridsession.testing.contract import DriverContract
+from tests.contract.redis_contract import RedisContract
 from tests.contract.servers import redis_server, running
 
 
@@ -22,17 +18,5 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 
-class TestRedis(DriverContract):
-    """One server; each case in a namespace of its own."""
-
-    @pytest.fixture(autouse=True)
-    def _url(self, url: str) -> None:
-        self.url = url
-
-    def make_driver(self, clock: ManualClock | None) -> Driver:
-        """Another client of the same server."""
-        return RedisDriver.from_address(parse_url(self.url), Hooks())
-
-    def worker_url(self) -> str:
-        """The same server."""
-        return self.url
+class TestRedis(RedisContract):
+    """One server."""

@@ -144,3 +144,34 @@ async def deliver_all(workers: Sequence[Worker], *, kill: Worker | None = None, 
         if kill is not None:
             tasks.create_task(end(kill))
     return counts
+
+
+async def two_workers_one_killed(bot: str, url: str, namespace: str) -> dict[str, int]:
+    """Run an example in two processes that share one place, deliver everything, and kill one in the middle of its work.
+
+    Returns:
+        What `deliver_all` counted.
+    """
+    workers = await asyncio.gather(*(Worker.start(bot, url, "--namespace", namespace) for _ in range(2)))
+    try:
+        counts = await deliver_all(workers, kill=workers[0])
+    finally:
+        for worker in workers:
+            await worker.stop()
+    assert workers[0].done, "the one that was killed did something before"
+    assert counts["again"] > 0, "it was killed in the middle of its work"
+    assert counts["twice"] > 0
+    # On a machine that is slow enough, a living worker too may overrun its lease; that is said, and done again.
+    assert {error for worker in workers for error in worker.failed} <= {"LeaseLost"}
+    return dict(counts)
+
+
+def exchanged() -> dict[int, list[str]]:
+    """What each chat's conversation with a counting agent must be, both sides, if nothing is lost or handled twice."""
+    texts: dict[int, list[str]] = defaultdict(list)
+    for update in recorded():
+        texts[update["message"]["chat"]["id"]].append(update["message"]["text"])
+    return {
+        chat: [line for at, text in enumerate(said, 1) for line in (text, f"{at}: you said {text}")]
+        for chat, said in texts.items()
+    }

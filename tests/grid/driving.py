@@ -14,7 +14,7 @@ from hazelcast.config import Config
 
 from gridsession._commands import Commit, Increment, Load, Want
 from gridsession._identity import Space
-from gridsession._record import decode_field
+from gridsession._record import Record, decode_field
 from gridsession.drivers import parse_url
 from gridsession.drivers.hazelcast import HazelcastDriver
 from gridsession.hooks import Hooks
@@ -33,10 +33,12 @@ async def opened(url: str, *hooks: Callable[[Any], None]) -> AsyncIterator[Hazel
 
 
 @asynccontextmanager
-async def stranger(grid: LocalGrid) -> AsyncIterator[Any]:
-    """Somebody else's ordinary client."""
+async def stranger(grid: LocalGrid, number: int | None = None) -> AsyncIterator[Any]:
+    """Somebody else's ordinary client; with a number, one that talks to this member alone."""
+    ports = grid.ports if number is None else [grid.ports[number]]
     config = Config()
-    config.cluster_members = [f"127.0.0.1:{port}" for port in grid.ports]
+    config.cluster_members = [f"127.0.0.1:{port}" for port in ports]
+    config.smart_routing = number is None
     config.cluster_name = grid.cluster_name
     client = await HazelcastClient.create_and_start(config)
     try:
@@ -46,6 +48,13 @@ async def stranger(grid: LocalGrid) -> AsyncIterator[Any]:
         # Its transports close in the next turns of the loop; without them asyncio warns of each.
         for _ in range(3):
             await asyncio.sleep(0)
+
+
+async def replicated(grid: LocalGrid, number: int, map_name: str) -> dict[str, Any]:
+    """What one member's own ReplicatedMap holds, read by somebody else's client that talks to this member alone."""
+    async with stranger(grid, number) as client:
+        entries = await (await client.get_replicated_map(map_name)).entry_set()
+    return {name: decode_field(Record.decode(bytes(data)).bags[0]["value"]) for name, data in entries}
 
 
 def a_space(kind: str = "sessions") -> Space:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +17,6 @@ from gridsession.drivers import Change
 from gridsession.drivers.hazelcast import HazelcastDriver
 from gridsession.errors import (
     ConnectFailed,
-    GridSessionError,
     MemberUnfit,
     OutcomeUnknown,
     Unavailable,
@@ -32,22 +29,6 @@ from gridsession.testing.local_grid import LocalGrid
 from tests.grid.driving import a_space, count, eventually, increment, opened
 
 pytestmark = pytest.mark.grid
-
-
-@pytest.fixture(scope="module")
-def members() -> Iterator[LocalGrid]:
-    """Three members of this module's own, since they get killed; each test leaves them whole."""
-    started = LocalGrid(members=3)
-    try:
-        started.__enter__()
-    except GridSessionError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no real members: {error}")
-    try:
-        yield started
-    finally:
-        started.close()
 
 
 def test_a_member_that_was_told_other_things_is_named_with_the_remedy() -> None:
@@ -91,7 +72,7 @@ async def works(driver: HazelcastDriver, space: Space) -> bool:
     return True
 
 
-def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(members: LocalGrid) -> None:
+def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(own_grid: LocalGrid) -> None:
     async def scenario() -> None:
         acknowledged: Counter[str] = Counter()
         unknown: Counter[str] = Counter()
@@ -105,7 +86,7 @@ def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(membe
             if isinstance(event, MembersChanged):
                 seen.append(event)
 
-        async with opened(members.url, hook) as driver:
+        async with opened(own_grid.url, hook) as driver:
             space = a_space()
 
             async def worker(number: int) -> None:
@@ -132,7 +113,7 @@ def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(membe
             workers = [asyncio.create_task(worker(number)) for number in range(8)]
             await more(500)
             killed.set()
-            await asyncio.to_thread(members.kill, 1)
+            await asyncio.to_thread(own_grid.kill, 1)
             await more(sum(acknowledged.values()) + 2_000)
             finished.set()
             await asyncio.gather(*workers)
@@ -143,7 +124,7 @@ def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(membe
             assert max(gaps) < 5.0, "service is back within 5 s"
             assert MembersChanged(2, 2) in seen
 
-            await asyncio.to_thread(members.start, 1)
+            await asyncio.to_thread(own_grid.start, 1)
 
             async def probed() -> bool:
                 return len(driver._client._reports) == 3  # type: ignore[union-attr]
@@ -154,15 +135,15 @@ def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(membe
     asyncio.run(scenario())
 
 
-def test_a_scan_misses_nothing_while_partitions_move(members: LocalGrid) -> None:
+def test_a_scan_misses_nothing_while_partitions_move(own_grid: LocalGrid) -> None:
     async def scenario() -> None:
-        async with opened(members.url) as driver:
+        async with opened(own_grid.url) as driver:
             space = a_space()
-            await asyncio.to_thread(members.kill, 0)
+            await asyncio.to_thread(own_grid.kill, 0)
             await eventually(lambda: works(driver, space), "two members at work")
             ids = {f"line:{number}" for number in range(1_000)}
             await asyncio.gather(*(driver.execute(space, each, increment(driver)) for each in ids))
-            joining = asyncio.ensure_future(asyncio.to_thread(members.start, 0))
+            joining = asyncio.ensure_future(asyncio.to_thread(own_grid.start, 0))
             scans = 0
             while not joining.done() or scans < 3:
                 found: set[str] = set()
@@ -181,12 +162,12 @@ def test_a_scan_misses_nothing_while_partitions_move(members: LocalGrid) -> None
     asyncio.run(scenario())
 
 
-def test_a_frozen_owner_ends_calls_by_their_deadline(members: LocalGrid) -> None:
+def test_a_frozen_owner_ends_calls_by_their_deadline(own_grid: LocalGrid) -> None:
     async def scenario() -> None:
-        async with opened(members.url) as driver:
+        async with opened(own_grid.url) as driver:
             space, loop = a_space(), asyncio.get_running_loop()
             await eventually(lambda: works(driver, space), "all members at work")
-            members.pause(2)
+            own_grid.pause(2)
             try:
                 started = loop.time()
                 calls = [driver.execute(space, f"line:{n}", increment(driver), deadline=1.0) for n in range(40)]
@@ -196,7 +177,7 @@ def test_a_frozen_owner_ends_calls_by_their_deadline(members: LocalGrid) -> None
                 assert failed, "the frozen member owns or backs up some of them"
                 assert all(isinstance(each, OutcomeUnknown) for each in failed)
             finally:
-                members.resume(2)
+                own_grid.resume(2)
             await eventually(lambda: works(driver, space), "the member thawed")
             for number, outcome in enumerate(outcomes):
                 found = await count(driver, space, f"line:{number}")
@@ -205,13 +186,13 @@ def test_a_frozen_owner_ends_calls_by_their_deadline(members: LocalGrid) -> None
     asyncio.run(scenario())
 
 
-def test_without_a_majority_nothing_is_applied_and_it_is_said(members: LocalGrid) -> None:
+def test_without_a_majority_nothing_is_applied_and_it_is_said(own_grid: LocalGrid) -> None:
     async def scenario() -> None:
-        async with opened(members.url) as driver:
+        async with opened(own_grid.url) as driver:
             space = a_space()
             await driver.execute(space, "line:1", increment(driver))
-            await asyncio.to_thread(members.kill, 1)
-            await asyncio.to_thread(members.kill, 2)
+            await asyncio.to_thread(own_grid.kill, 1)
+            await asyncio.to_thread(own_grid.kill, 2)
             ended: list[type[BaseException]] = []
 
             async def refused() -> bool:
@@ -225,21 +206,21 @@ def test_without_a_majority_nothing_is_applied_and_it_is_said(members: LocalGrid
             # It may have lost a session with the others: to say that there is none would be a lie.
             with pytest.raises(Unavailable):
                 await driver.execute(space, "line:1", Load(Want.RECORD), deadline=0.5)
-            await asyncio.to_thread(members.start, 1)
-            await asyncio.to_thread(members.start, 2)
+            await asyncio.to_thread(own_grid.start, 1)
+            await asyncio.to_thread(own_grid.start, 2)
             await eventually(lambda: works(driver, space), "three members again")
 
     asyncio.run(scenario())
 
 
 def test_after_all_members_were_gone_the_client_comes_back_and_watchers_are_told(
-    members: LocalGrid, monkeypatch: pytest.MonkeyPatch
+    own_grid: LocalGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So that the supervisor replaces the client at least once while nobody is there.
     monkeypatch.setattr("gridsession.drivers.hazelcast._client._STUCK", 1.0)
 
     async def scenario() -> None:
-        async with opened(members.url) as driver:
+        async with opened(own_grid.url) as driver:
             space, globals_ = a_space(), a_space("globals")
             await eventually(lambda: works(driver, space), "all members at work")
             client = driver._client
@@ -250,11 +231,11 @@ def test_after_all_members_were_gone_the_client_comes_back_and_watchers_are_told
             mirror = await driver.mirror(globals_)
             assert mirror is not None
             for number in range(3):
-                await asyncio.to_thread(members.kill, number)
+                await asyncio.to_thread(own_grid.kill, number)
             # A call that was on its way when the last member went may end either way.
             with suppress(OutcomeUnknown, Unavailable):
                 await driver.execute(space, "line:1", increment(driver), deadline=0.5)
-            with pytest.raises(ConnectFailed, match=f"127.0.0.1:{members.ports[0]}") as caught:
+            with pytest.raises(ConnectFailed, match=f"127.0.0.1:{own_grid.ports[0]}") as caught:
                 await driver.execute(space, "line:1", increment(driver), deadline=0.5)
             assert caught.value.session_id == "line:1"
 
@@ -265,7 +246,7 @@ def test_after_all_members_were_gone_the_client_comes_back_and_watchers_are_told
                 return client.link is not first
 
             await eventually(given_up, "the client that finds nobody given up")
-            starting = [asyncio.to_thread(members.start, number) for number in range(3)]
+            starting = [asyncio.to_thread(own_grid.start, number) for number in range(3)]
             await asyncio.gather(*starting)
             await eventually(lambda: works(driver, space), "new members at work")
             await eventually(replaced, "the client replaced")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,28 +10,11 @@ from hazelcast.asyncio import HazelcastClient
 from hazelcast.config import Config
 
 from gridsession import Policy, SessionStore, operations
-from gridsession._record import Record, decode_field
-from gridsession.errors import GridSessionError, OutcomeUnknown, Unavailable
+from gridsession.errors import OutcomeUnknown, Unavailable
 from gridsession.testing.local_grid import LocalGrid
-from tests.grid.driving import a_space, eventually, opened
+from tests.grid.driving import a_space, eventually, opened, replicated
 
 pytestmark = pytest.mark.grid
-
-
-@pytest.fixture(scope="module")
-def members() -> Iterator[LocalGrid]:
-    """Three members, since they get killed and frozen; each test leaves them whole."""
-    started = LocalGrid(members=3)
-    try:
-        started.__enter__()
-    except GridSessionError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no real members: {error}")
-    try:
-        yield started
-    finally:
-        started.close()
 
 
 async def _owner(grid: LocalGrid, name: str) -> int:
@@ -51,46 +32,30 @@ async def _by_age(grid: LocalGrid) -> list[int]:
         return [grid.ports.index(member.address.port) for member in driver._opened().link.members()]
 
 
-async def _replicated(grid: LocalGrid, number: int, map_name: str) -> dict[str, Any]:
-    """What one member's own ReplicatedMap holds, read by somebody else's client that talks to this member alone."""
-    config = Config()
-    config.cluster_members = [f"127.0.0.1:{grid.ports[number]}"]
-    config.cluster_name = grid.cluster_name
-    config.smart_routing = False
-    client = await HazelcastClient.create_and_start(config)
-    try:
-        entries = await (await client.get_replicated_map(map_name)).entry_set()
-    finally:
-        await client.shutdown()
-        for _ in range(3):
-            await asyncio.sleep(0)
-    return {name: decode_field(Record.decode(bytes(data)).bags[0]["value"]) for name, data in entries}
-
-
 def test_a_global_stands_in_every_member_also_after_its_owner_died_right_after_acknowledging(
-    members: LocalGrid,
+    own_grid: LocalGrid,
 ) -> None:
     async def scenario() -> None:
         namespace = a_space().namespace
         async with (
-            SessionStore.open(members.url, namespace=namespace) as writer,
-            SessionStore.open(members.url, namespace=namespace) as reader,
+            SessionStore.open(own_grid.url, namespace=namespace) as writer,
+            SessionStore.open(own_grid.url, namespace=namespace) as reader,
         ):
             await writer.globals.set("rate", 1)
             assert await reader.globals.get("rate", fresh=True) == 1
-            owner = await _owner(members, "rate")
+            owner = await _owner(own_grid, "rate")
             await writer.globals.set("rate", 2)
-            members.kill(owner)
+            own_grid.kill(owner)
 
             async def arrived() -> bool:
                 return bool(await reader.globals.get("rate") == 2)
 
             await eventually(arrived, "the reader's own copy holds what was acknowledged")
-            members.start(owner)
+            own_grid.start(owner)
             for number in range(3):
 
                 async def holds(number: int = number) -> bool:
-                    return await _replicated(members, number, f"gridsession.globals.{namespace}") == {"rate": 2}
+                    return await replicated(own_grid, number, f"gridsession.globals.{namespace}") == {"rate": 2}
 
                 await eventually(holds, f"member {number} holds the global", seconds=60)
 
@@ -99,7 +64,7 @@ def test_a_global_stands_in_every_member_also_after_its_owner_died_right_after_a
 
 @pytest.mark.parametrize("oldest", [False, True], ids=["youngest", "oldest"])
 def test_a_member_cut_off_and_merged_back_changes_nothing_that_was_acknowledged_meanwhile(
-    members: LocalGrid, oldest: bool
+    own_grid: LocalGrid, oldest: bool
 ) -> None:
     """The majority goes on without a frozen member; when it is back, the majority's records stand, whole.
 
@@ -107,25 +72,25 @@ def test_a_member_cut_off_and_merged_back_changes_nothing_that_was_acknowledged_
     """
 
     async def scenario() -> None:
-        by_age = await _by_age(members)
+        by_age = await _by_age(own_grid)
         if oldest:
-            members.kill(by_age[0])
-            members.start(by_age[0])
-            members.wait_for_members()
-            by_age = await _by_age(members)
+            own_grid.kill(by_age[0])
+            own_grid.start(by_age[0])
+            own_grid.wait_for_members()
+            by_age = await _by_age(own_grid)
         frozen = by_age[0 if oldest else -1]
         policy = Policy(ttl=600, deadline=20)
-        async with SessionStore.open(members.url, namespace=a_space().namespace, policy=policy) as store:
+        async with SessionStore.open(own_grid.url, namespace=a_space().namespace, policy=policy) as store:
             sessions = [store.session(f"line:{index}") for index in range(60)]
             await asyncio.gather(*(session.update(count=1, gone=True) for session in sessions))
-            members.pause(frozen)
+            own_grid.pause(frozen)
             try:
                 acknowledged = await asyncio.gather(*(_change(session) for session in sessions))
             finally:
-                members.resume(frozen)
+                own_grid.resume(frozen)
 
             async def whole() -> bool:
-                return not await _has_gap(members)
+                return not await _has_gap(own_grid)
 
             await eventually(whole, "all three members are one cluster again", seconds=90)
             for index, (session, done) in enumerate(zip(sessions, acknowledged, strict=True)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -14,27 +13,14 @@ from gridsession import SessionStore
 from gridsession.dialects.aiogram import GridStorage
 from gridsession.testing.local_grid import LocalGrid
 from tests.frameworks.figures import FIGURES
-from tests.frameworks.stand_in import Worker, deliver_all, recorded
+from tests.frameworks.stand_in import recorded, two_workers_one_killed
 
 pytestmark = pytest.mark.frameworks
 
 
 @pytest.mark.grid
 async def test_with_a_worker_killed_no_update_is_lost_or_handled_twice(grid: LocalGrid, namespace: str) -> None:
-    workers = await asyncio.gather(
-        *(Worker.start("aiogram_bot.py", grid.url, "--namespace", namespace) for _ in range(2))
-    )
-    try:
-        counts = await deliver_all(workers, kill=workers[0])
-    finally:
-        for worker in workers:
-            await worker.stop()
-    FIGURES["aiogram example, a worker killed"] = dict(counts)
-    assert workers[0].done, "the one that was killed did something before"
-    assert counts["again"] > 0, "it was killed in the middle of its work"
-    assert counts["twice"] > 0
-    # On a machine that is slow enough, a living worker too may overrun its lease; that is said, and done again.
-    assert {error for worker in workers for error in worker.failed} <= {"LeaseLost"}
+    FIGURES["aiogram example, a worker killed"] = await two_workers_one_killed("aiogram_bot.py", grid.url, namespace)
     async with SessionStore.open(grid.url, namespace=namespace) as store:
         storage = GridStorage(store)
         customers = {update["message"]["chat"]["id"] for update in recorded()}

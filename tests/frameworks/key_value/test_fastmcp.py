@@ -19,7 +19,7 @@ from gridsession import SessionStore
 from gridsession.dialects.key_value import GridKeyValueStore
 from gridsession.testing.local_grid import LocalGrid
 from tests.frameworks.figures import FIGURES
-from tests.frameworks.stand_in import EXAMPLES, Worker, deliver_all, recorded
+from tests.frameworks.stand_in import EXAMPLES, recorded, two_workers_one_killed
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.grid]
 
@@ -136,18 +136,9 @@ async def test_an_oauth_client_registered_with_one_process_may_ask_the_other(gri
 
 
 async def test_with_a_worker_killed_no_update_is_lost_or_handled_twice(grid: LocalGrid, namespace: str) -> None:
-    workers = await asyncio.gather(
-        *(Worker.start("key_value_bot.py", grid.url, "--namespace", namespace) for _ in range(2))
+    FIGURES["key_value: updates with a worker killed"] = await two_workers_one_killed(
+        "key_value_bot.py", grid.url, namespace
     )
-    try:
-        counts = await deliver_all(workers, kill=workers[0])
-    finally:
-        for worker in workers:
-            await worker.stop()
-    FIGURES["key_value: updates with a worker killed"] = dict(counts)
-    assert workers[0].done, "the one that was killed did something before"
-    assert counts["again"] > 0, "it was killed in the middle of its work"
-    assert not [error for worker in workers for error in worker.failed]
     said: dict[int, dict[str, str]] = {}
     for update in recorded():
         message = update["message"]

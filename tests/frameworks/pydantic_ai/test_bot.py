@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from gridsession import SessionStore
 from gridsession.dialects.pydantic_ai import GridConversationStore
 from gridsession.testing.local_grid import LocalGrid
 from tests.frameworks.figures import FIGURES
-from tests.frameworks.stand_in import Worker, deliver_all, recorded
+from tests.frameworks.stand_in import exchanged, two_workers_one_killed
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.grid]
 
 
 async def test_with_a_worker_killed_no_update_is_lost_or_handled_twice(grid: LocalGrid, namespace: str) -> None:
-    workers = await asyncio.gather(
-        *(Worker.start("pydantic_ai_bot.py", grid.url, "--namespace", namespace) for _ in range(2))
+    FIGURES["pydantic_ai: updates with a worker killed"] = await two_workers_one_killed(
+        "pydantic_ai_bot.py", grid.url, namespace
     )
-    try:
-        counts = await deliver_all(workers, kill=workers[0])
-    finally:
-        for worker in workers:
-            await worker.stop()
-    FIGURES["pydantic_ai: updates with a worker killed"] = dict(counts)
-    assert workers[0].done, "the one that was killed did something before"
-    assert counts["again"] > 0, "it was killed in the middle of its work"
-    assert counts["twice"] > 0
-    assert not [error for worker in workers for error in worker.failed]
-    said: dict[int, list[str]] = {}
-    for update in recorded():
-        said.setdefault(update["message"]["chat"]["id"], []).append(update["message"]["text"])
     async with SessionStore.open(grid.url, namespace=namespace) as store:
-        for chat, texts in said.items():
-            exchanges = [line for at, text in enumerate(texts, 1) for line in (text, f"{at}: you said {text}")]
+        for chat, exchanges in exchanged().items():
             conversation = await GridConversationStore(store).load(f"telegram:{chat}")
             assert conversation is not None
             assert [message.parts[0].content for message in conversation.messages] == exchanges  # type: ignore[union-attr]
