@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gridsession import errors, operations
+from gridsession._expiry import ExpiredSession
 from gridsession._globals import Globals
 from gridsession._identity import SessionId
+from gridsession._leases import LeaseState
 from gridsession._session import KEEP, RESTART, Bag, Session
 from gridsession._snapshot import Revision, Snapshot
 from gridsession._store import SessionChange, SessionStore
@@ -17,7 +19,9 @@ __all__ = [
     "KEEP",
     "RESTART",
     "Bag",
+    "ExpiredSession",
     "Globals",
+    "LeaseState",
     "Policy",
     "Revision",
     "Session",

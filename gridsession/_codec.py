@@ -23,15 +23,17 @@ from typing import Any
 
 import msgpack
 
+from gridsession import _bounds
+from gridsession._bounds import MAX_DEPTH, MAX_ITEMS
 from gridsession.errors import CodecError, InvalidValue
 
-MAX_DEPTH = 32
-MAX_ITEMS = 65_536
 MAX_NESTED = 8
 """Most tuples and sets within each other: each level of them costs the decoder 40 KB of C stack (measured)."""
 
 # Extension type numbers are part of the stored format: new ones may be added, old ones never change.
 _TUPLE, _SET, _FROZENSET, _INT, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL, _UUID = range(1, 11)
+_SETS = frozenset((_SET, _FROZENSET))
+_OF_LISTS = _SETS | {_TUPLE, _DATETIME, _TIME}
 _MAX_INT_BYTES = 1024
 _MAX_DECIMAL_CHARS = 1024
 # A payload this small cannot grow beyond ~300 KB of objects (73 bytes of memory per byte at worst, measured), so the
@@ -343,81 +345,6 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     return made
 
 
-_FIXED = {
-    0xC0: 0,
-    0xC2: 0,
-    0xC3: 0,
-    0xCA: 4,
-    0xCB: 8,
-    0xCC: 1,
-    0xCD: 2,
-    0xCE: 4,
-    0xCF: 8,
-    0xD0: 1,
-    0xD1: 2,
-    0xD2: 4,
-    0xD3: 8,
-}
-_FIXED |= {0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
-_SIZED = {
-    0xC4: (1, 0),
-    0xC5: (2, 0),
-    0xC6: (4, 0),
-    0xC7: (1, 1),
-    0xC8: (2, 1),
-    0xC9: (4, 1),
-    0xD9: (1, 0),
-    0xDA: (2, 0),
-    0xDB: (4, 0),
-}
-_MANY = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
-
-
-def _scan(data: bytes) -> None:  # noqa: C901 - one branch per header family of the format
-    """Walk the headers alone: depth, number of items and lengths, before msgpack allocates anything."""
-    position, size, items = 0, len(data), 0
-    open_items = [1]
-    while open_items:
-        if not open_items[-1]:
-            open_items.pop()
-            continue
-        open_items[-1] -= 1
-        items += 1
-        if items > MAX_ITEMS:
-            raise CodecError(f"more than {MAX_ITEMS} items in one value")
-        if position >= size:
-            raise CodecError("value ends too early")
-        first = data[position]
-        position += 1
-        children = 0
-        if first <= 0x7F or first >= 0xE0:
-            continue
-        if first <= 0x8F:
-            children = (first & 0x0F) * 2
-        elif first <= 0x9F:
-            children = first & 0x0F
-        elif first <= 0xBF:
-            position += first & 0x1F
-        elif first in _FIXED:
-            if 0xD4 <= first <= 0xD8 and data[position : position + 1] == b"\xff":
-                raise CodecError("a timestamp of msgpack's own is not ours")
-            position += _FIXED[first]
-        elif first in _SIZED:
-            width, extra = _SIZED[first]
-            if extra and data[position + width : position + width + 1] == b"\xff":
-                raise CodecError("a timestamp of msgpack's own is not ours")
-            position += width + extra + int.from_bytes(data[position : position + width], "big")
-        elif first in _MANY:
-            width, factor = _MANY[first]
-            children = int.from_bytes(data[position : position + width], "big") * factor
-            position += width
-        else:
-            raise CodecError("byte 0xc1 is never used")
-        if children:
-            if children > size - position:
-                raise CodecError("value claims more items than it has bytes")
-            if len(open_items) > MAX_DEPTH:
-                raise CodecError(f"value is nested deeper than {MAX_DEPTH} levels")
-            open_items.append(children)
-    if position != size:
-        raise CodecError("value does not end where its bytes end")
+def _scan(data: bytes) -> None:
+    """Refuse what would become too much, before msgpack allocates anything."""
+    _bounds.check(data, _OF_LISTS, _SETS)

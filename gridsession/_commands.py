@@ -11,14 +11,19 @@ Load          1   NAMES 1, TOUCH 2, ACQUIRE 4, CONFIRM 8, SEEN 16.  u8 want (4 W
                   bytes without lease, queue and ring); NAMES: u16 count, each u8 bag, name,
                   i32 tail (-1 = whole); TOUCH: i64 if_less_than, i64 ttl (-1 the record's own, 0 never expires);
                   ACQUIRE: text8 owner, 16 bytes request id, i64 duration, i64 patience; SEEN: name, bytes16 value
-Commit        2   RELEASE 1, RETRY 2.  Change head (below); u8 ttl mode (0 restart, 1 keep, 2 set), i64 ttl (0 =
-                  never), i64 created ttl (0 = never), i64 created max_lifetime (0 = none), u8 want; u8 clear (bit
+Commit        2   RELEASE 1, RETRY 2, ANNOUNCE 4.  Change head (below); u8 ttl mode (0 restart, 1 keep, 2 set), i64 ttl
+                  (0 = never), i64 created ttl (0 = never), i64 created max_lifetime (0 = none), u8 want; u8 clear (bit
                   per bag), u16 count of retained, each u8 bag, name; u16 count of operations, each u8 type, u8 bag,
                   name and its own body
 Renew         3   u64 token, i64 duration
 Release       4   u64 token (0 = by request id), 16 bytes request id
 Delete        5   RELEASE 1, RETRY 2.  Change head
 Install       6   RETRY 2.  16 bytes op id, u8 mode (0 if absent, 1 if newer), bytes32 record
+ClaimExpired  7   RENEW 1 (only extend this very claim).  16 bytes claim id, i64 duration. The answer tells epoch,
+                  revision, life and bags of the session that expired; its lease is the claim (token: how often it was
+                  claimed); its one result is u8 reason (1 ttl, 2 max_lifetime), u8 how many more wait unclaimed.
+                  As ANNOUNCE is, it is known to members whose newest command is 8 or later
+AckExpired    8   RETRY 2.  16 bytes claim id, which is the op id too
 ============  ==  ================================================================================================
 
 Change head: 16 bytes op id, u64 token (0 = no lease asked), u16 count of guards, each u8 type and its body: 1 absent, 2
@@ -32,14 +37,76 @@ sets, raw if so), 9 remember (i32 keep, bytes16), 10 allow (i64 every). Remember
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, Final
 
-from gridsession._record import FLOAT, INT, META
-from gridsession.errors import TooLarge
+from gridsession._edits import (
+    Absent,
+    Allow,
+    Append,
+    AtRevision,
+    CompareAndSet,
+    Guard,
+    Increment,
+    NotRemembered,
+    Operation,
+    Pop,
+    Present,
+    Remember,
+    Remove,
+    Set,
+    SetDefault,
+    Take,
+    Unchanged,
+    digest,
+    pack_bytes16,
+    pack_name,
+    pack_raw,
+)
+
+__all__ = [
+    "LAYOUT",
+    "NEVER",
+    "Absent",
+    "AckExpired",
+    "Acquire",
+    "Allow",
+    "Append",
+    "AtRevision",
+    "Change",
+    "ClaimExpired",
+    "Command",
+    "Commit",
+    "CompareAndSet",
+    "Delete",
+    "Field",
+    "Guard",
+    "Increment",
+    "Install",
+    "Load",
+    "Mode",
+    "NotRemembered",
+    "Operation",
+    "Pop",
+    "Present",
+    "Release",
+    "Remember",
+    "Remove",
+    "Renew",
+    "Set",
+    "SetDefault",
+    "Take",
+    "Touch",
+    "TtlMode",
+    "Unchanged",
+    "Want",
+    "digest",
+    "op_id_of",
+    "pack_name",
+    "pack_raw",
+]
 
 LAYOUT: Final = 1
 NEVER: Final = 0
@@ -83,239 +150,6 @@ class Mode(IntEnum):
 
     IF_ABSENT = 0
     IF_NEWER = 1
-
-
-def digest(raw: bytes | None) -> bytes:
-    """What an `Unchanged` guard carries of the raw bytes that were read: 16 bytes of SHA-256, empty if absent."""
-    return b"" if raw is None else hashlib.sha256(raw).digest()[:16]
-
-
-def pack_name(name: str) -> bytes:
-    """A field's name in the record's layout.
-
-    Raises:
-        TooLarge: over 255 bytes, which no layout can hold (the members' limit, 128 by default, is a reply of theirs).
-    """
-    encoded = name.encode()
-    if len(encoded) > 255:
-        raise TooLarge(f"the field name {name[:32]!a}... takes {len(encoded)} bytes; at most 128 are allowed")
-    return b"\xd9" + bytes((len(encoded),)) + encoded
-
-
-def pack_raw(raw: bytes) -> bytes:
-    """Raw bytes in the record's layout."""
-    return b"\xc6" + _U32.pack(len(raw)) + raw
-
-
-def _bytes16(data: bytes) -> bytes:
-    if len(data) > 0xFFFF:
-        raise TooLarge(f"a value to remember takes {len(data)} bytes; at most 65535 are allowed")
-    return _U16.pack(len(data)) + data
-
-
-# --- guards ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """The session does not exist."""
-
-    code: ClassVar[int] = 1
-
-    def pack(self) -> bytes:
-        return b"\x01"
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """The session exists."""
-
-    code: ClassVar[int] = 2
-
-    def pack(self) -> bytes:
-        return b"\x02"
-
-
-@dataclass(frozen=True, slots=True)
-class AtRevision:
-    """The session stands at this very (epoch, revision); revision 0 = any of this epoch: still the same session."""
-
-    epoch: int
-    revision: int
-    code: ClassVar[int] = 3
-
-    def pack(self) -> bytes:
-        return b"\x03" + _PAIR.pack(self.epoch, self.revision)
-
-
-@dataclass(frozen=True, slots=True)
-class NotRemembered:
-    """The recent set `name` of the bag meta does not hold the value."""
-
-    name: str
-    value: bytes = field(repr=False)
-    code: ClassVar[int] = 4
-
-    def pack(self) -> bytes:
-        return b"\x04" + pack_name(self.name) + _bytes16(self.value)
-
-
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """The field's raw bytes still have this digest; empty = the field is still absent."""
-
-    bag: int
-    name: str
-    digest: bytes
-    code: ClassVar[int] = 5
-
-    def pack(self) -> bytes:
-        return bytes((5, self.bag)) + pack_name(self.name) + bytes((len(self.digest),)) + self.digest
-
-
-Guard = Absent | Present | AtRevision | NotRemembered | Unchanged
-
-
-# --- operations -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Set:
-    """Put the field's raw bytes."""
-
-    bag: int
-    name: str
-    raw: bytes = field(repr=False)
-    code: ClassVar[int] = 1
-
-    def body(self) -> bytes:
-        return pack_raw(self.raw)
-
-
-@dataclass(frozen=True, slots=True)
-class Remove:
-    """Remove the field; the result says whether it was there."""
-
-    bag: int
-    name: str
-    code: ClassVar[int] = 2
-
-    def body(self) -> bytes:
-        return b""
-
-
-@dataclass(frozen=True, slots=True)
-class Increment:
-    """Add to an INT or FLOAT field, absent counting as zero; the result is the new raw bytes."""
-
-    bag: int
-    name: str
-    amount: int | float = field(repr=False)
-    code: ClassVar[int] = 3
-
-    def body(self) -> bytes:
-        if isinstance(self.amount, int):
-            return bytes((INT,)) + _I64.pack(self.amount)
-        return bytes((FLOAT,)) + _DOUBLE.pack(self.amount)
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Add encoded elements to the end of a LIST and keep the last `keep` (-1 = all); the result is its length."""
-
-    bag: int
-    name: str
-    values: tuple[bytes, ...] = field(repr=False)
-    keep: int = -1
-    code: ClassVar[int] = 4
-
-    def body(self) -> bytes:
-        parts = [_I32.pack(self.keep), _U16.pack(len(self.values))]
-        for value in self.values:
-            parts += (_U32.pack(len(value)), value)
-        return b"".join(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Pop:
-    """Remove and return the last (or first) element of a LIST; no result when there is none."""
-
-    bag: int
-    name: str
-    first: bool = False
-    code: ClassVar[int] = 5
-
-    def body(self) -> bytes:
-        return bytes((self.first,))
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """Remove the field and return its raw bytes; no result when it is absent."""
-
-    bag: int
-    name: str
-    code: ClassVar[int] = 6
-
-    def body(self) -> bytes:
-        return b""
-
-
-@dataclass(frozen=True, slots=True)
-class SetDefault:
-    """Put the raw bytes unless the field is there; the result is what stands afterwards."""
-
-    bag: int
-    name: str
-    raw: bytes = field(repr=False)
-    code: ClassVar[int] = 7
-
-    def body(self) -> bytes:
-        return pack_raw(self.raw)
-
-
-@dataclass(frozen=True, slots=True)
-class CompareAndSet:
-    """Put `raw` (None = remove) if the field's bytes equal `expected` (None = absent); the result says whether."""
-
-    bag: int
-    name: str
-    expected: bytes | None = field(repr=False)
-    raw: bytes | None = field(repr=False)
-    code: ClassVar[int] = 8
-
-    def body(self) -> bytes:
-        return b"".join(b"\x00" if raw is None else b"\x01" + pack_raw(raw) for raw in (self.expected, self.raw))
-
-
-@dataclass(frozen=True, slots=True)
-class Remember:
-    """Add a value to a bounded recent set of `meta`; the result says whether it was new."""
-
-    name: str
-    value: bytes = field(repr=False)
-    keep: int
-    bag: ClassVar[int] = META
-    code: ClassVar[int] = 9
-
-    def body(self) -> bytes:
-        return _I32.pack(self.keep) + _bytes16(self.value)
-
-
-@dataclass(frozen=True, slots=True)
-class Allow:
-    """Open a gate of `meta` at most once per `every` ms; the result says whether it opened."""
-
-    name: str
-    every: int
-    bag: ClassVar[int] = META
-    code: ClassVar[int] = 10
-
-    def body(self) -> bytes:
-        return _I64.pack(self.every)
-
-
-Operation = Set | Remove | Increment | Append | Pop | Take | SetDefault | CompareAndSet | Remember | Allow
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -379,13 +213,16 @@ class Load:
             parts += (bytes((len(owner),)), owner, asked.request_id, _TWO.pack(asked.duration, asked.patience))
         if self.seen is not None:
             flags |= 16
-            parts += (pack_name(self.seen.name), _bytes16(self.seen.value))
+            parts += (pack_name(self.seen.name), pack_bytes16(self.seen.value))
         return _HEAD.pack(LAYOUT, self.code, flags, self.not_after) + b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Change the session: guards, then clear, then operations in order, then ttl and release, or nothing at all."""
+    """Change the session: guards, then clear, then operations in order, then ttl and release, or nothing at all.
+
+    `announce` asks that the end of the session, if it expires, be kept for who claims it; it cannot be taken back.
+    """
 
     op_id: bytes
     not_after: int
@@ -401,11 +238,12 @@ class Commit:
     want: Want = Want.NOTHING
     release: bool = False
     retry: bool = False
+    announce: bool = False
     code: ClassVar[int] = 2
 
     def encode(self) -> bytes:
         parts = [
-            _HEAD.pack(LAYOUT, self.code, self.release | self.retry << 1, self.not_after),
+            _HEAD.pack(LAYOUT, self.code, self.release | self.retry << 1 | self.announce << 2, self.not_after),
             _OP_HEAD.pack(self.op_id, self.token, len(self.guards)),
             *(guard.pack() for guard in self.guards),
             _TIMES.pack(self.ttl_mode, self.ttl, self.created_ttl, self.created_max_lifetime, self.want),
@@ -484,13 +322,44 @@ class Install:
         return head + self.op_id + bytes((self.mode,)) + _U32.pack(len(self.record)) + self.record
 
 
-Command = Load | Commit | Renew | Release | Delete | Install
+@dataclass(frozen=True, slots=True)
+class ClaimExpired:
+    """Take what an expired session held, alone for `duration` ms: to be acknowledged by then, or renewed."""
+
+    claim_id: bytes
+    duration: int
+    not_after: int
+    renew: bool = False
+    code: ClassVar[int] = 7
+
+    def encode(self) -> bytes:
+        return _HEAD.pack(LAYOUT, self.code, self.renew, self.not_after) + self.claim_id + _I64.pack(self.duration)
+
+
+@dataclass(frozen=True, slots=True)
+class AckExpired:
+    """Forget what was claimed under this id: it was taken care of."""
+
+    op_id: bytes
+    not_after: int
+    retry: bool = False
+    code: ClassVar[int] = 8
+
+    def encode(self) -> bytes:
+        return _HEAD.pack(LAYOUT, self.code, self.retry << 1, self.not_after) + self.op_id
+
+
+Change = Commit | Delete | Install | AckExpired
+"""Commands with an op id that the record remembers."""
+Command = Load | Commit | Renew | Release | Delete | Install | ClaimExpired | AckExpired
 
 
 def op_id_of(command: Command) -> bytes:
     """What tells this change from others, 16 bytes: its op id, or of a lease its request id or token."""
-    if isinstance(command, (Commit, Delete, Install)):
+    if isinstance(command, (Commit, Delete, Install, AckExpired)):
         return command.op_id
+    if isinstance(command, ClaimExpired):
+        return command.claim_id
     if isinstance(command, Renew):
         return command.token.to_bytes(16, "big")
     if isinstance(command, Release):

@@ -8,8 +8,8 @@
 
 A field is its plain value where JSON can say it and reading it back gives the very bytes of the record; else an object
 of one key that begins with `$` and names the type; else `{"$raw": ...}`, the bytes themselves in base64. What is ours
-alone (times, lease, queue, ring, the bag `meta`) is under the one reserved name. `platform` and `lastActivity` (when
-the ttl last began, ms since 1970) are for other readers; they are not read back.
+alone (times, lease, queue, ring, former sessions, the bag `meta`) is under the one reserved name. `platform` and
+`lastActivity` (when the ttl last began, ms since 1970) are for other readers; they are not read back.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from gridsession._record import (
     STATE,
     Fields,
     Lease,
+    Previous,
     Record,
     Remembered,
     Waiter,
@@ -61,6 +62,10 @@ def to_document(record: Record, space: Space) -> dict[str, Any]:
             [one.op_id.hex(), one.not_after, one.status, one.epoch, one.revision, _base64(one.results)]
             for one in record.ring
         ]
+    if record.announce:
+        header["announce"] = True
+    if record.previous:
+        header["previous"] = [_ended(one) for one in record.previous]
     if record.bags[META]:
         header["meta"] = {name: _base64(raw) for name, raw in record.bags[META].items()}
     bags = {name: _plain_fields(record.bags[bag]) for bag, name in ((STATE, "state"), (PROPS, "props"))}
@@ -100,7 +105,22 @@ def _from_document(document: Any) -> Record:
             for op_id, not_after, status, epoch, revision, results in header.get("ring", ())
         ),
         bags=(_fields(document["state"]), _fields(document["props"]), meta),
+        announce=header.get("announce", False),
+        previous=tuple(_previous(one) for one in header.get("previous", ())),
     )
+
+
+def _ended(one: Previous) -> dict[str, Any]:
+    state, props = (_plain_fields(bag) for bag in one.bags)
+    counts = [one.epoch, one.revision, one.created, one.expired, one.by_lifetime]
+    return {"counts": counts, "claim": [one.claim.hex(), one.until, one.attempts], "state": state, "props": props}
+
+
+def _previous(plain: Any) -> Previous:
+    epoch, revision, created, expired, by_lifetime = plain["counts"]
+    claim, until, attempts = plain["claim"]
+    bags = _fields(plain["state"]), _fields(plain["props"])
+    return Previous(epoch, revision, created, expired, by_lifetime, bytes.fromhex(claim), until, attempts, bags)
 
 
 def _plain_fields(fields: Fields) -> dict[str, Any]:

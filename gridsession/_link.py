@@ -47,13 +47,17 @@ _REFUSALS: Final[dict[Status, tuple[type[GridSessionError], str]]] = {
 
 @dataclass(slots=True)
 class Link:
-    """One store's way to its records, shared by its handles; `loop` is None while the store is not open."""
+    """One store's way to its records, shared by its handles; `loop` is None while the store is not open.
+
+    `announce` says whether its commits ask that the end of their sessions be told.
+    """
 
     driver: Driver
     space: Space
     policy: Policy
     hooks: Hooks
     loop: asyncio.AbstractEventLoop | None = None
+    announce: bool = False
     created_ttl: int = field(init=False)
     created_max_lifetime: int = field(init=False)
     waits: Waits = field(default_factory=Waits)

@@ -14,11 +14,11 @@ from typing import Final
 from gridsession._commands import (
     Allow,
     Append,
+    Change,
     Commit,
     CompareAndSet,
     Delete,
     Increment,
-    Install,
     Operation,
     Pop,
     Remember,
@@ -261,14 +261,14 @@ _OPERATIONS: Final[dict[int, Callable[..., Result]]] = {
 }
 
 
-def check_length(command: Commit | Delete | Install, limits: Limits) -> None:
+def check_length(command: Change, limits: Limits) -> None:
     """One command may not hold the place for long: everyone else's commands wait behind it.
 
     Raises:
         Refusal: too_large.
     """
     parts = 0
-    if not isinstance(command, Install):
+    if isinstance(command, (Commit, Delete)):
         parts = len(command.guards)
     if isinstance(command, Commit):
         parts += len(command.operations) + len(command.retain)
@@ -285,13 +285,15 @@ def check_size(record: Record, limits: Limits) -> None:
     count = sum(map(len, record.bags))
     if count > limits.fields:
         raise Refusal(Status.TOO_LARGE)
-    # What others do (ring, queue) must not make a session too large for its user. Most records are far below the limit,
-    # and a sum that is sure to be too high spares encoding them.
+    # What others do (ring, queue, previous) must not make a session too large for its user. Most records are far below
+    # the limit, and a sum that is sure to be too high spares encoding them.
     most = _HEADER + 4 * len(record.id) + 7 * count
     for fields in filter(None, record.bags):
         most += 4 * sum(map(len, fields)) + sum(map(len, fields.values()))
-    if most > limits.record_bytes and len(replace(record, ring=(), queue=()).encode()) > limits.record_bytes:
-        raise Refusal(Status.TOO_LARGE)
+    if most > limits.record_bytes:
+        own = replace(record, ring=(), queue=(), previous=())
+        if len(own.encode()) > limits.record_bytes:
+            raise Refusal(Status.TOO_LARGE)
     check_results(record, limits)
 
 

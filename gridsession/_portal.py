@@ -8,12 +8,13 @@ while that one waits.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import queue
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from gridsession.errors import StoreClosed, UsageError, WrongLoop
 
@@ -126,6 +127,9 @@ class Portal:
         loop.run_until_complete(loop.shutdown_asyncgens())
 
 
+_LOOK: Final = 0.05
+
+
 class _Call(Generic[T]):
     """One coroutine on its way, and the thread that waits for it."""
 
@@ -134,6 +138,7 @@ class _Call(Generic[T]):
         self._inbox: _Inbox = queue.SimpleQueue()
         self._task: asyncio.Task[T] | None = None
         self._cancelled = False
+        self._told = False
 
     def start(self) -> None:
         """On the loop: begin. When the task has really ended, the waiting thread is told."""
@@ -155,8 +160,11 @@ class _Call(Generic[T]):
         self._cancelled = True
         if self._task is not None:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
-        while self._inbox.get() is not None:
-            pass
+        while not self._told:
+            # With a limit: what tells the end may have been taken off just before Ctrl-C came.
+            with contextlib.suppress(queue.Empty):
+                self._told = self._inbox.get(timeout=_LOOK) is None
+            self._told = self._told or (self._task is not None and self._task.done())
 
     def result(self) -> T:
         """What the task gave, once it has ended.
@@ -173,8 +181,27 @@ class _Call(Generic[T]):
 
 async def call_back(function: Callable[..., T], *args: Any) -> T:
     """Run a function on the thread that waits in `Portal.call` for the current coroutine."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[T] = loop.create_future()
+    answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    _caller.get().put(_answering(answer, function, args))
+    return await answer
+
+
+async def on_thread(function: Callable[..., T], *args: Any) -> T:
+    """Run a function on a thread of its own, where context variables are as they are here."""
+    answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    work = _answering(answer, function, args)
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(work,), name="gridsession-handler", daemon=True).start()
+    return await answer
+
+
+def _answering(answer: asyncio.Future[T], function: Callable[..., T], args: tuple[Any, ...]) -> Callable[[], None]:
+    loop = answer.get_loop()
+
+    def tell(callback: Callable[..., object], *what: Any) -> None:
+        # A handler may end after the store was closed, by itself perhaps: then nobody waits for its answer.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(callback, *what)
 
     def run() -> None:
         try:
@@ -183,18 +210,17 @@ async def call_back(function: Callable[..., T], *args: Any) -> T:
             # A future takes no StopIteration; like a generator, it becomes a RuntimeError.
             failure = RuntimeError("the handler raised StopIteration")
             failure.__cause__ = error
-            loop.call_soon_threadsafe(_settle, answer, None, failure)
+            tell(_settle, answer, None, failure)
         except Exception as error:  # noqa: BLE001 - carried to the coroutine, raised there
-            loop.call_soon_threadsafe(_settle, answer, None, error)
+            tell(_settle, answer, None, error)
         except BaseException:
             # Ctrl-C belongs to the caller's thread: on the loop it would end the portal for everybody.
-            loop.call_soon_threadsafe(answer.cancel)
+            tell(answer.cancel)
             raise
         else:
-            loop.call_soon_threadsafe(_settle, answer, outcome, None)
+            tell(_settle, answer, outcome, None)
 
-    _caller.get().put(run)
-    return await answer
+    return run
 
 
 def _settle(answer: asyncio.Future[Any], outcome: Any, error: BaseException | None) -> None:

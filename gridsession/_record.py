@@ -8,7 +8,8 @@ field                   meaning
 ======================  =====================================================================
 3 bytes `GSR`, u8       magic and format number (1)
 u16 flags               which optional parts follow: LIVE 1, TTL 2, LIFETIME 4, TOKEN 8,
-                        LEASE 16, QUEUE 32, STATE 64, PROPS 128, META 256
+                        LEASE 16, QUEUE 32, STATE 64, PROPS 128, META 256, ANNOUNCE 512,
+                        PREVIOUS 1024
 text16 id               the session id; compared on every read
 u64 epoch               rises by one with each creation; 0 = never lived
 LIVE: u64 i64 i64       revision, created, touched (when the ttl was last restarted)
@@ -21,6 +22,11 @@ u16 ring                count, then each: 16 bytes op id, i64 not_after, u8 stat
                         revision, u32 length and bytes of the results
 STATE, PROPS, META      each: u32 length, then a legal msgpack map: `de u16` count, then each field
                         `d9 u8 name`, `c6 u32 raw`
+ANNOUNCE                no bytes: when the session expires, somebody wants to be told
+PREVIOUS                u8 count (1 to 8), then each former session that expired and that nobody
+                        acknowledged: u8 flags (LIFETIME 1: by max_lifetime, CLAIMED 2, STATE 4,
+                        PROPS 8), u64 epoch, u64 revision, i64 created, i64 expired; CLAIMED: 16
+                        bytes claim id, i64 until, u32 how often claimed; STATE, PROPS as above
 ======================  =====================================================================
 
 `raw` is one byte of kind and the payload: VALUE our codec's bytes, INT an i64, FLOAT an IEEE double, LIST and RECENT
@@ -30,33 +36,86 @@ Numbers that no rule could have written are refused: epoch, revision and tokens 
 or max_lifetime outside 1 ms to 100 years, an optional part that says nothing (token 0, an empty queue or bag).
 
 A record that is not live (deleted, expired and settled, or only leased) has neither revision, times nor fields: it is
-absent to every question and keeps what must outlive the session: epoch, last token, lease, queue and ring.
+absent to every question and keeps what must outlive the session: epoch, last token, lease, queue, ring and previous.
+
+ANNOUNCE and PREVIOUS came later than format 1. A record without them has the bytes that it always had; one that has
+them is unreadable to a member that does not know them, and left as it is.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgpack
 
-from gridsession import _codec
-from gridsession.errors import CorruptRecord, InvalidValue
+from gridsession._fields import (
+    BAGS,
+    FLOAT,
+    GATE,
+    INT,
+    LIST,
+    META,
+    PROPS,
+    RECENT,
+    STATE,
+    VALUE,
+    Fields,
+    Reader,
+    check_raw,
+    decode_field,
+    decode_fields,
+    elements,
+    encode_elements,
+    encode_field,
+    encode_fields,
+    join_elements,
+    read_bag,
+    require,
+)
+from gridsession.errors import CorruptRecord
 
-STATE, PROPS, META = range(3)
-BAGS: Final = ("state", "props", "meta")
-VALUE, INT, FLOAT, LIST, RECENT, GATE = range(6)
-
-Fields = Mapping[str, bytes]
-"""One bag: names to raw bytes (kind and payload)."""
+__all__ = [
+    "BAGS",
+    "FLOAT",
+    "GATE",
+    "INT",
+    "KEPT_UNCLAIMED",
+    "LIST",
+    "MAX_DURATION",
+    "MAX_LEASE",
+    "META",
+    "MOST_ATTEMPTS",
+    "MOST_UNCLAIMED",
+    "MOST_UNCLAIMED_BYTES",
+    "PROPS",
+    "RECENT",
+    "STATE",
+    "VALUE",
+    "Fields",
+    "Lease",
+    "Previous",
+    "Reader",
+    "Record",
+    "Remembered",
+    "Waiter",
+    "announce_at",
+    "check_raw",
+    "decode_field",
+    "decode_fields",
+    "elements",
+    "encode_elements",
+    "encode_field",
+    "encode_fields",
+    "join_elements",
+]
 
 _EMPTY: Fields = {}
 _LIVE, _TTL, _LIFETIME, _TOKEN, _LEASE, _QUEUE = 1, 2, 4, 8, 16, 32
 _BAG_FLAGS = (64, 128, 256)
-_KNOWN_FLAGS = 511
+_ANNOUNCE, _PREVIOUS = 512, 1024
+_KNOWN_FLAGS = 2047
 _TOP = 2**63
 _LAST_TIME = 2**53
 _LAST_STATUS = 11
@@ -64,10 +123,16 @@ MAX_DURATION: Final = 3_155_760_000_000
 """Longest ttl and max_lifetime, ms: 100 years, so that no sum of times overflows."""
 MAX_LEASE: Final = 86_400_000
 """Longest lease and patience, ms: a day; a lease that must last longer is renewed."""
-_ONLY_LIVE = _TTL | _LIFETIME | sum(_BAG_FLAGS)
+KEPT_UNCLAIMED: Final = 86_400_000
+"""How long an expired session waits for its acknowledgement, ms: a day."""
+MOST_UNCLAIMED: Final = 8
+"""Expired sessions of one id that wait for theirs at once; the oldest give way."""
+MOST_UNCLAIMED_BYTES: Final = 524_288
+"""What these may hold together; the oldest give way."""
+MOST_ATTEMPTS: Final = 2**31 - 1
+_ONLY_LIVE = _TTL | _LIFETIME | sum(_BAG_FLAGS) | _ANNOUNCE
+_BY_LIFETIME, _CLAIMED, _HAS_STATE, _HAS_PROPS = 1, 2, 4, 8
 _MAGIC = b"GSR\x01"
-
-_MAP16, _STR8, _BIN32 = 0xDE, 0xD9, 0xC6
 
 _HEAD = struct.Struct(">4sHH")
 _I64 = struct.Struct(">q")
@@ -78,7 +143,8 @@ _LIFE = struct.Struct(">Qqq")
 _GRANT = struct.Struct(">16sQq")
 _WAIT = struct.Struct(">16sq")
 _RING = struct.Struct(">16sqBQQI")
-_DOUBLE = struct.Struct(">d")
+_ENDED = struct.Struct(">BQQqq")
+_CLAIM = struct.Struct(">16sqI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +155,15 @@ class Lease:
     request_id: bytes
     token: int
     until: int
+
+    @property
+    def since(self) -> int:
+        """When it was granted, ms of the cluster's clock; a little later if grants followed within milliseconds.
+
+        Tokens start from the time of their grant, so this takes no room. One that a member of version 0.1.0 granted
+        may tell of an earlier grant.
+        """
+        return self.token
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +188,35 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Previous:
+    """A session that expired and whose end nobody acknowledged yet: what it held, and who has claimed it.
+
+    Attributes:
+        expired: when it ended, ms.
+        by_lifetime: it ended by max_lifetime, not by ttl.
+        claim: the id of the last claim; empty = never claimed.
+        until: when that claim ends, ms.
+        attempts: how often it was claimed.
+        bags: its state and props.
+    """
+
+    epoch: int
+    revision: int
+    created: int
+    expired: int
+    by_lifetime: bool = False
+    claim: bytes = b""
+    until: int = 0
+    attempts: int = 0
+    bags: tuple[Fields, Fields] = field(default=(_EMPTY, _EMPTY), repr=False)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of its bags."""
+        return sum(3 + sum(7 + len(name.encode()) + len(raw) for name, raw in bag.items()) for bag in self.bags if bag)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One session (or one global) as a driver holds it; never changed in place."""
 
@@ -129,6 +233,8 @@ class Record:
     queue: tuple[Waiter, ...] = ()
     ring: tuple[Remembered, ...] = ()
     bags: tuple[Fields, Fields, Fields] = field(default=(_EMPTY, _EMPTY, _EMPTY), repr=False)
+    announce: bool = False
+    previous: tuple[Previous, ...] = ()
 
     @property
     def expires_at(self) -> int | None:
@@ -141,10 +247,15 @@ class Record:
 
     @property
     def retained_until(self) -> int | None:
-        """When a driver may forget the record (ms): its expiry, and not before the ring, lease and queue end."""
+        """When a driver may forget the record (ms): its expiry, and not before the ring, lease and queue end, nor while
+        the end of a session waits for its acknowledgement."""
         last = self.expires_at if self.live else 0
         if last is None:
             return None
+        if self.announce:
+            last += KEPT_UNCLAIMED
+        for ended in self.previous:
+            last = max(last, ended.expired + KEPT_UNCLAIMED)
         for entry in self.ring:
             last = max(last, entry.not_after)
         for waiter in self.queue:
@@ -154,13 +265,22 @@ class Record:
         # A second more, so that a record dropped and made again within one millisecond cannot grant a token twice.
         return last + 1_000
 
+    @property
+    def announce_at(self) -> int | None:
+        """When there is an expired session to be claimed (ms), this one or a former one; None = never."""
+        due = self.expires_at if self.announce else None
+        for ended in self.previous:
+            free = ended.until or ended.expired
+            due = free if due is None or free < due else due
+        return due
+
     def encode(self) -> bytes:
         """The record's bytes."""
         return _encode(self)
 
     def whole(self) -> bytes:
-        """The bytes of what moves to another place: all but lease, queue and ring, which belong to this one."""
-        return replace(self, lease=None, queue=(), ring=()).encode()
+        """The bytes of what moves to another place: not lease, queue, ring and previous, which belong to this one."""
+        return replace(self, lease=None, queue=(), ring=(), previous=()).encode()
 
     @classmethod
     def decode(cls, data: bytes, *, expected_id: str | None = None, strict: bool = False) -> Record:
@@ -176,7 +296,7 @@ class Record:
             record = _decode(bytes(data))
             if strict:
                 # Half the range stays free, so that no rule can count past what can be read.
-                _require(max(record.epoch, record.revision, record.last_token) < _TOP // 2)
+                require(max(record.epoch, record.revision, record.last_token) < _TOP // 2)
                 for fields in record.bags:
                     for raw in fields.values():
                         check_raw(raw)
@@ -193,134 +313,23 @@ class Record:
         return record
 
 
-def encode_field(value: object) -> bytes:
-    """The raw bytes of a field's value: 64-bit int, float and list take kinds of their own, all else is VALUE.
+def has_announcement(data: bytes) -> bool:
+    """Whether a record's bytes hold ANNOUNCE or PREVIOUS, which members of version 0.1.0 cannot read."""
+    return len(data) >= _HEAD.size and bool(_HEAD.unpack_from(data)[1] & (_ANNOUNCE | _PREVIOUS))
 
-    Raises:
-        InvalidValue: the value cannot be stored.
+
+def announce_at(data: bytes) -> tuple[int | None, str]:
+    """`Record.announce_at` of a record's bytes and whose it is; of most records only the flags are read.
+
+    Bytes that are no record are due never: who reads them otherwise is told.
     """
-    kind = type(value)
-    if kind is int and -(2**63) <= value < 2**63:  # type: ignore[operator]  # kind is int
-        return b"\x01" + _I64.pack(value)
-    if kind is float:
-        return b"\x02" + _DOUBLE.pack(value)
-    if isinstance(value, list) and kind is list:
-        return b"\x03" + encode_elements(value)
-    return b"\x00" + _codec.encode(value)
-
-
-def encode_elements(values: list[object]) -> bytes:
-    """The payload of a LIST: count, then each element's length and codec bytes.
-
-    Raises:
-        InvalidValue: an element cannot be stored; its path begins with its index.
-    """
-    parts = [_U32.pack(len(values))]
-    for index, value in enumerate(values):
-        try:
-            element = _codec.encode(value)
-        except InvalidValue as error:
-            path = f"$[{index}]{error.path[1:]}"
-            raise InvalidValue(f"{path}{str(error)[len(error.path) :]}", path=path) from None
-        parts += (_U32.pack(len(element)), element)
-    return b"".join(parts)
-
-
-def decode_field(raw: bytes) -> Any:
-    """The value of a field's raw bytes.
-
-    Raises:
-        CodecError: not the bytes of a field.
-    """
-    kind = raw[0] if raw else -1
-    if kind == VALUE:
-        return _codec.decode(raw[1:])
+    if not has_announcement(data):
+        return None, ""
     try:
-        if kind == INT:
-            return _I64.unpack(raw[1:])[0]
-        if kind == FLOAT:
-            return _DOUBLE.unpack(raw[1:])[0]
-        if kind == GATE:
-            return _I64.unpack(raw[1:])[0]
-        if kind in (LIST, RECENT):
-            return [_codec.decode(element) for element in elements(raw)]
-    except (struct.error, ValueError) as error:
-        raise CorruptRecord(f"a stored field cannot be decoded ({type(error).__name__})") from None
-    raise CorruptRecord(f"a stored field has the unknown kind {kind}: it was written by a newer version")
-
-
-def check_raw(raw: bytes) -> None:
-    """Refuse what is not the raw bytes of a field.
-
-    Raises:
-        ValueError: an unknown kind, or not of that kind's shape.
-    """
-    kind = raw[0] if raw else -1
-    _require(VALUE <= kind <= GATE and len(raw) > 1)
-    if kind in (INT, FLOAT, GATE):
-        _require(len(raw) == 9)
-    elif kind in (LIST, RECENT):
-        _require(all(elements(raw)))
-
-
-def elements(raw: bytes) -> list[bytes]:
-    """The elements of a LIST or RECENT field, still encoded.
-
-    Raises:
-        ValueError: lengths that do not add up.
-    """
-    if len(raw) < 5:
-        raise ValueError
-    (count,), position = _U32.unpack_from(raw, 1), 5
-    found = []
-    # An element takes at least its four bytes of length: a count beyond that is refused before the loop allocates.
-    if count * 4 > len(raw) - 5:
-        raise ValueError
-    for _ in range(count):
-        (size,) = _U32.unpack_from(raw, position)
-        position += 4
-        if size > len(raw) - position:
-            raise ValueError
-        found.append(raw[position : position + size])
-        position += size
-    if position != len(raw):
-        raise ValueError
-    return found
-
-
-def join_elements(kind: int, parts: list[bytes]) -> bytes:
-    """The raw bytes of a LIST or RECENT field made of encoded elements."""
-    joined = [bytes((kind,)), _U32.pack(len(parts))]
-    for part in parts:
-        joined += (_U32.pack(len(part)), part)
-    return b"".join(joined)
-
-
-def encode_fields(fields: Fields) -> bytes:
-    """The legal msgpack map of a bag."""
-    parts = [b"\xde", _U16.pack(len(fields))]
-    for name, raw in fields.items():
-        parts += (_name_and_tag(name), _U32.pack(len(raw)), raw)
-    return b"".join(parts)
-
-
-@lru_cache(maxsize=4_096)
-def _name_and_tag(name: str) -> bytes:
-    """All of a field before its length. The same few names stand in every session, so they are encoded once."""
-    encoded = name.encode()
-    return bytes((_STR8, len(encoded))) + encoded + bytes((_BIN32,))
-
-
-def decode_fields(data: bytes) -> dict[str, bytes]:
-    """The fields of a bag's map, in one C call.
-
-    Raises:
-        ValueError: not such a map.
-    """
-    fields = msgpack.unpackb(data)
-    if type(fields) is not dict:
-        raise ValueError
-    return fields
+        record = Record.decode(data)
+    except CorruptRecord:
+        return None, ""
+    return record.announce_at, record.id
 
 
 def _encode(record: Record) -> bytes:
@@ -358,7 +367,29 @@ def _encode(record: Record) -> bytes:
             flags |= flag
             section = encode_fields(fields)
             tail += (_U32.pack(len(section)), section)
+    flags |= _ANNOUNCE if record.announce else 0
+    if record.previous:
+        flags |= _PREVIOUS
+        tail += _previous_parts(record.previous)
     return b"".join((_HEAD.pack(_MAGIC, flags, len(identity)), identity, _U64.pack(record.epoch), *tail))
+
+
+def _previous_parts(previous: tuple[Previous, ...]) -> list[bytes]:
+    parts = [bytes((len(previous),))]
+    for ended in previous:
+        parts += _ended_parts(ended)
+    return parts
+
+
+def _ended_parts(ended: Previous) -> list[bytes]:
+    flags = (_BY_LIFETIME if ended.by_lifetime else 0) | (_CLAIMED if ended.claim else 0)
+    parts = [_CLAIM.pack(ended.claim, ended.until, ended.attempts)] if ended.claim else []
+    for flag, fields in zip((_HAS_STATE, _HAS_PROPS), ended.bags, strict=True):
+        if fields:
+            flags |= flag
+            section = encode_fields(fields)
+            parts += (_U32.pack(len(section)), section)
+    return [_ENDED.pack(flags, ended.epoch, ended.revision, ended.created, ended.expired), *parts]
 
 
 def _text8(text: str) -> bytes:
@@ -366,48 +397,10 @@ def _text8(text: str) -> bytes:
     return bytes((len(encoded),)) + encoded
 
 
-class Reader:
-    """Reads numbers, texts and bytes off one buffer; never past its end."""
-
-    __slots__ = ("data", "position")
-
-    def __init__(self, data: bytes, position: int = 0) -> None:
-        self.data = data
-        self.position = position
-
-    def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
-        """The values of a fixed layout; struct.error past the end."""
-        values = layout.unpack_from(self.data, self.position)
-        self.position += layout.size
-        return values
-
-    def take(self, size: int) -> bytes:
-        """The next bytes; ValueError past the end."""
-        end = self.position + size
-        if end > len(self.data):
-            raise ValueError
-        taken = self.data[self.position : end]
-        self.position = end
-        return taken
-
-    def text8(self) -> str:
-        """Text with a length of one byte."""
-        return self.take(self.take(1)[0]).decode()
-
-    def bytes32(self) -> bytes:
-        """Bytes with a length of four bytes."""
-        return self.take(self.unpack(_U32)[0])
-
-    def end(self) -> None:
-        """ValueError if bytes are left."""
-        if self.position != len(self.data):
-            raise ValueError
-
-
 def _decode(data: bytes) -> Record:
     magic, flags, id_size = _HEAD.unpack_from(data)
     live = bool(flags & _LIVE)
-    _require(magic == _MAGIC and not flags & ~_KNOWN_FLAGS and (live or not flags & _ONLY_LIVE))
+    require(magic == _MAGIC and not flags & ~_KNOWN_FLAGS and (live or not flags & _ONLY_LIVE))
     at = _HEAD.size + id_size
     identity = data[_HEAD.size : at].decode()
     (epoch,) = _U64.unpack_from(data, at)
@@ -416,7 +409,7 @@ def _decode(data: bytes) -> Record:
     ttl = max_lifetime = None
     if live:
         revision, created, touched = _LIFE.unpack_from(data, at)
-        _require(0 <= created <= _LAST_TIME and 0 <= touched <= _LAST_TIME)
+        require(0 <= created <= _LAST_TIME and 0 <= touched <= _LAST_TIME)
         at += 24
     if flags & _TTL:
         ttl, at = _span(data, at)
@@ -424,27 +417,29 @@ def _decode(data: bytes) -> Record:
         max_lifetime, at = _span(data, at)
     if flags & _TOKEN:
         (last_token,) = _U64.unpack_from(data, at)
-        _require(last_token > 0)
+        require(last_token > 0)
         at += 8
-    _require(epoch < _TOP and revision < _TOP and last_token < _TOP)
+    require(epoch < _TOP and revision < _TOP and last_token < _TOP)
     lease, queue, at = _holding(data, at, flags) if flags & (_LEASE | _QUEUE) else (None, (), at)
     ring, at = _ring(data, at)
     bags = [_EMPTY, _EMPTY, _EMPTY]
     for bag, flag in enumerate(_BAG_FLAGS):
         if flags & flag:
             end = at + 4 + _U32.unpack_from(data, at)[0]
-            bags[bag] = _bag(data[at + 4 : end])
+            bags[bag] = read_bag(data[at + 4 : end])
             at = end
+    previous, at = _previous(data, at) if flags & _PREVIOUS else ((), at)
     # Also refuses what a slice past the end cut short.
-    _require(at == len(data))
+    require(at == len(data))
     state, props, meta = bags
     times = (revision, created, touched, ttl, max_lifetime)
-    return Record(identity, epoch, live, *times, last_token, lease, queue, ring, (state, props, meta))
+    asked = bool(flags & _ANNOUNCE)
+    return Record(identity, epoch, live, *times, last_token, lease, queue, ring, (state, props, meta), asked, previous)
 
 
 def _span(data: bytes, at: int) -> tuple[int, int]:
     (span,) = _I64.unpack_from(data, at)
-    _require(1 <= span <= MAX_DURATION)
+    require(1 <= span <= MAX_DURATION)
     return span, at + 8
 
 
@@ -454,10 +449,10 @@ def _holding(data: bytes, at: int, flags: int) -> tuple[Lease | None, tuple[Wait
     queue: list[Waiter] = []
     if flags & _LEASE:
         lease = Lease(reader.text8(), *reader.unpack(_GRANT))
-        _require(lease.token < _TOP and 0 <= lease.until <= _LAST_TIME)
+        require(lease.token < _TOP and 0 <= lease.until <= _LAST_TIME)
     if flags & _QUEUE:
         queue = [Waiter(reader.text8(), *reader.unpack(_WAIT)) for _ in range(reader.unpack(_U16)[0])]
-        _require(bool(queue) and all(0 <= waiter.until <= _LAST_TIME for waiter in queue))
+        require(bool(queue) and all(0 <= waiter.until <= _LAST_TIME for waiter in queue))
     return lease, tuple(queue), reader.position
 
 
@@ -467,34 +462,27 @@ def _ring(data: bytes, at: int) -> tuple[tuple[Remembered, ...], int]:
     ring = []
     for _ in range(count):
         op_id, not_after, status, epoch, revision, size = _RING.unpack_from(data, at)
-        _require(status <= _LAST_STATUS and epoch < _TOP and revision < _TOP and 0 <= not_after <= _LAST_TIME)
+        require(status <= _LAST_STATUS and epoch < _TOP and revision < _TOP and 0 <= not_after <= _LAST_TIME)
         at += _RING.size
         ring.append(Remembered(op_id, not_after, status, epoch, revision, data[at : at + size]))
         at += size
     return tuple(ring), at
 
 
-def _bag(section: bytes) -> Fields:
-    """A bag's fields. Java reads fixed headers only; what it would refuse is refused here too.
-
-    msgpack found every field where its own header said. If no name stands twice and each of those headers is the one
-    that we write, then the next begins where this walk expects it: so comparing one byte of each proves them all.
-    """
-    fields = decode_fields(section)
-    _require(bool(fields) and "" not in fields and section[0] == _MAP16)
-    _require(len(fields) == _U16.unpack_from(section, 1)[0])
-    at = 3
-    for name, raw in fields.items():
-        if section[at] != _STR8:
-            raise ValueError
-        at += 2 + len(name if name.isascii() else name.encode())
-        if section[at] != _BIN32:
-            raise ValueError
-        at += 5 + len(raw)
-    _require(at == len(section))
-    return fields
-
-
-def _require(holds: bool) -> None:
-    if not holds:
-        raise ValueError
+def _previous(data: bytes, at: int) -> tuple[tuple[Previous, ...], int]:
+    reader = Reader(data, at)
+    count = reader.take(1)[0]
+    require(1 <= count <= MOST_UNCLAIMED)
+    found = []
+    for _ in range(count):
+        flags, epoch, revision, created, expired = reader.unpack(_ENDED)
+        require(flags <= 15 and epoch < _TOP and revision < _TOP)
+        require(0 <= created <= _LAST_TIME and 0 <= expired <= _LAST_TIME)
+        claim, until, attempts = reader.unpack(_CLAIM) if flags & _CLAIMED else (b"", 0, 0)
+        if claim:
+            require(0 < until <= _LAST_TIME and 0 < attempts <= MOST_ATTEMPTS)
+        state = read_bag(reader.bytes32()) if flags & _HAS_STATE else _EMPTY
+        props = read_bag(reader.bytes32()) if flags & _HAS_PROPS else _EMPTY
+        by_lifetime = bool(flags & _BY_LIFETIME)
+        found.append(Previous(epoch, revision, created, expired, by_lifetime, claim, until, attempts, (state, props)))
+    return tuple(found), reader.position

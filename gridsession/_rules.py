@@ -11,12 +11,15 @@ is the very object that went in; a driver writes only when it is another. The tw
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
+from gridsession._claims import acknowledge, claim_expired, expired
 from gridsession._commands import (
     Absent,
+    AckExpired,
     Acquire,
     AtRevision,
+    Change,
+    ClaimExpired,
     Command,
     Commit,
     Delete,
@@ -34,13 +37,23 @@ from gridsession._commands import (
     Want,
     digest,
 )
+from gridsession._context import Applied, Context
 from gridsession._limits import DEFAULT_LIMITS, Limits
 from gridsession._operations import Draft, Refusal, check_length, check_results, check_size, stored_elements
-from gridsession._record import LIST, META, RECENT, Fields, Lease, Record, Remembered, Waiter, join_elements
-from gridsession._reply import Grant, Life, Reply, Result, Status, decode_results, encode_results
+from gridsession._record import (
+    KEPT_UNCLAIMED,
+    LIST,
+    META,
+    RECENT,
+    Fields,
+    Lease,
+    Record,
+    Remembered,
+    Waiter,
+    join_elements,
+)
+from gridsession._reply import Grant, Status, decode_results, encode_results
 from gridsession.errors import CorruptRecord
-
-Applied = tuple[Record | None, Reply]
 
 
 def apply(
@@ -56,7 +69,7 @@ def apply(
         The record afterwards (the same object if nothing is to be written) and the reply.
     """
     base = Record(session_id) if record is None else _settle(record, now)
-    context = _Context(record, base, now, session_id, limits)
+    context = Context(record, base, now, session_id, limits)
     if len(session_id.encode()) > limits.id_bytes:
         return context.answer(Status.TOO_LARGE)
     # Refused and surely not applied: a sender that saw no answer to an earlier attempt still does not know about that
@@ -68,19 +81,25 @@ def apply(
     match command:
         case Load():
             return _load(context, command)
-        case Commit() | Delete() | Install():
+        case Commit() | Delete() | Install() | AckExpired():
             return _change(context, command)
         case Renew():
             return _renew(context, command)
         case Release():
             return _release(context, command)
+        case ClaimExpired():
+            return claim_expired(context, command)
 
 
 def _settle(record: Record, now: int) -> Record:
     """The record as every command sees it: what has ended by `now` is gone, whether or not anyone removed it."""
     due = record.expires_at
     if record.live and due is not None and due <= now:
-        record = _emptied(record)
+        # Its data waits for who asked to be told, whatever comes next under this id.
+        record = replace(_emptied(record), previous=expired(record, due)) if record.announce else _emptied(record)
+    if record.previous and record.previous[0].expired + KEPT_UNCLAIMED <= now:
+        kept = tuple([ended for ended in record.previous if ended.expired + KEPT_UNCLAIMED > now])
+        record = replace(record, previous=kept)
     lease, queue, ring = record.lease, record.queue, record.ring
     if lease is not None and lease.until <= now:
         lease = None
@@ -94,7 +113,8 @@ def _settle(record: Record, now: int) -> Record:
 
 
 def _emptied(record: Record) -> Record:
-    """What outlives a session: epoch and token (they only rise), lease and queue (a turn goes on), ring (retries)."""
+    """What outlives a session: epoch and token (they only rise), lease and queue (a turn goes on), ring (retries), and
+    the former sessions of this id whose end is still to be acknowledged."""
     return Record(
         record.id,
         record.epoch,
@@ -102,6 +122,7 @@ def _emptied(record: Record) -> Record:
         lease=record.lease,
         queue=record.queue,
         ring=record.ring,
+        previous=record.previous,
     )
 
 
@@ -114,58 +135,14 @@ def _held(
     """
     times = (record.revision, record.created, record.touched, record.ttl, record.max_lifetime)
     last = token or record.last_token
-    return Record(record.id, record.epoch, record.live, *times, last, lease, queue, ring, record.bags)
-
-
-class _Context(NamedTuple):
-    """One application: the record that came in, what it looks like now, and where it stands."""
-
-    stored: Record | None
-    base: Record
-    now: int
-    id: str
-    limits: Limits
-
-    def answer(
-        self,
-        status: Status,
-        record: Record | None = None,
-        *,
-        want: Want = Want.NOTHING,
-        bags: tuple[Fields | None, Fields | None, Fields | None] | None = None,
-        grant: Grant | None = None,
-        index: int = -1,
-        results: tuple[Result, ...] = (),
-        seen: bool = False,
-    ) -> Applied:
-        """The reply about `record` (what is to be stored now), or about the record as it was."""
-        shown = record if record is not None else self.base
-        life = None
-        if shown.live and want is not Want.NOTHING:
-            life = Life(shown.created, shown.ttl, shown.max_lifetime, shown.expires_at)
-        if bags is None:
-            bags = (shown.bags[0], shown.bags[1], None) if shown.live and want is Want.RECORD else (None, None, None)
-        reply = Reply(
-            status,
-            self.id,
-            self.now,
-            shown.epoch,
-            shown.revision,
-            present=shown.live,
-            seen=seen,
-            life=life,
-            grant=grant,
-            index=index,
-            results=results,
-            bags=bags,
-        )
-        return (self.stored if record is None else record), reply
+    asked, previous = record.announce, record.previous
+    return Record(record.id, record.epoch, record.live, *times, last, lease, queue, ring, record.bags, asked, previous)
 
 
 # --- load -----------------------------------------------------------------------------------------------------------
 
 
-def _load(context: _Context, command: Load) -> Applied:
+def _load(context: Context, command: Load) -> Applied:
     if command.names is not None and len(command.names) > context.limits.operations:
         return context.answer(Status.TOO_LARGE)
     record, grant = context.base, None
@@ -190,7 +167,7 @@ def _load(context: _Context, command: Load) -> Applied:
     )
 
 
-def _changed(context: _Context, record: Record) -> Record | None:
+def _changed(context: Context, record: Record) -> Record | None:
     """The record if it must be written: settling alone is no reason to write."""
     return None if record is context.base else record
 
@@ -229,7 +206,7 @@ def _touched(record: Record, touch: Touch, now: int) -> Record:
 # --- leases ---------------------------------------------------------------------------------------------------------
 
 
-def _acquire(context: _Context, record: Record, asked: Acquire) -> tuple[Record, Grant, Status]:
+def _acquire(context: Context, record: Record, asked: Acquire) -> tuple[Record, Grant, Status]:
     """Grant the lease to the first who waits, else queue.
 
     A queue entry lasts as long as its waiter keeps asking; one that stops (it died) drops out by itself. A free lease
@@ -244,7 +221,8 @@ def _acquire(context: _Context, record: Record, asked: Acquire) -> tuple[Record,
         # The first answer was lost: the same grant again, never a second one behind itself.
         return record, Grant(lease.token, lease.until), Status.OK
     if lease is None and (mine == 0 or not queue):
-        token = record.last_token + 1 if record.last_token else now
+        # Above the last one, and if it can be the time itself, so that a token tells since when its lease is held.
+        token = max(record.last_token + 1, now)
         granted = Lease(asked.owner, asked.request_id, token, now + asked.duration)
         rest = tuple(waiter for waiter in queue if waiter.request_id != asked.request_id)
         return _held(record, granted, rest, record.ring, token), Grant(token, granted.until), Status.OK
@@ -268,7 +246,7 @@ def _holds(record: Record, token: int) -> bool:
     return record.lease is not None and record.lease.token == token
 
 
-def _renew(context: _Context, command: Renew) -> Applied:
+def _renew(context: Context, command: Renew) -> Applied:
     record = context.base
     lease = record.lease
     # A lease that ended is lost even if nobody took it: its holder may not count on what it read before.
@@ -280,7 +258,7 @@ def _renew(context: _Context, command: Renew) -> Applied:
     )
 
 
-def _release(context: _Context, command: Release) -> Applied:
+def _release(context: Context, command: Release) -> Applied:
     record = context.base
     if command.token:
         if not _holds(record, command.token):
@@ -296,7 +274,7 @@ def _release(context: _Context, command: Release) -> Applied:
     return context.answer(Status.OK, _held(record, lease, queue, ring))
 
 
-def _freed(context: _Context, record: Record, not_after: int) -> Record:
+def _freed(context: Context, record: Record, not_after: int) -> Record:
     """The record without its lease, and (unless the ring is full) sure to refuse a late copy of its request."""
     if record.lease is None:
         return record
@@ -304,9 +282,10 @@ def _freed(context: _Context, record: Record, not_after: int) -> Record:
     return _held(record, None, record.queue, ring)
 
 
-def _given_back(context: _Context, record: Record, request_id: bytes, not_after: int) -> tuple[Remembered, ...]:
+def _given_back(context: Context, record: Record, request_id: bytes, not_after: int) -> tuple[Remembered, ...]:
     """The ring, remembering a request as over. A turn commits under its request's id, so mostly it does already."""
-    full = len(record.ring) >= context.limits.ring
+    # Only half of it: turns that give up at once, over and over, must not leave changes without a place.
+    full = len(record.ring) >= context.limits.ring // 2
     if full or any(entry.op_id == request_id for entry in record.ring):
         return record.ring
     entry = Remembered(request_id, not_after, Status.LEASE_LOST, record.epoch, record.revision, b"")
@@ -316,7 +295,7 @@ def _given_back(context: _Context, record: Record, request_id: bytes, not_after:
 # --- changes --------------------------------------------------------------------------------------------------------
 
 
-def _change(context: _Context, command: Commit | Delete | Install) -> Applied:
+def _change(context: Context, command: Change) -> Applied:
     """Duplicate, lease, guards, then the change itself; whatever refuses leaves the record as it was."""
     record = context.base
     want = command.want if isinstance(command, Commit) else Want.NOTHING
@@ -338,6 +317,9 @@ def _change(context: _Context, command: Commit | Delete | Install) -> Applied:
                 return _delete(context, record, command)
             case Install():
                 return _install(context, record, command)
+            case AckExpired():
+                left = replace(record, previous=acknowledge(record.previous, command.op_id))
+                return context.answer(Status.OK, _remember_op(left, command, Status.OK, record.revision, b""))
     except Refusal as refusal:
         kept = None
         if command.retry:
@@ -346,7 +328,7 @@ def _change(context: _Context, command: Commit | Delete | Install) -> Applied:
         return context.answer(refusal.status, kept, index=refusal.index)
 
 
-def _duplicate(context: _Context, entry: Remembered, want: Want) -> Applied:
+def _duplicate(context: Context, entry: Remembered, want: Want) -> Applied:
     """The first attempt's answer, with the record of now where it was asked for."""
     _, reply = context.answer(
         Status(entry.status), want=Want.RECORD if want is Want.CHANGED else want, results=decode_results(entry.results)
@@ -354,9 +336,7 @@ def _duplicate(context: _Context, entry: Remembered, want: Want) -> Applied:
     return context.stored, reply._replace(duplicate=True, epoch=entry.epoch, revision=entry.revision)
 
 
-def _remember_op(
-    record: Record, command: Commit | Delete | Install, status: Status, revision: int, results: bytes
-) -> Record:
+def _remember_op(record: Record, command: Change, status: Status, revision: int, results: bytes) -> Record:
     entry = Remembered(command.op_id, command.not_after, status, record.epoch, revision, results)
     return _held(record, record.lease, record.queue, (*record.ring, entry))
 
@@ -390,7 +370,7 @@ def _remembers(record: Record, asked: NotRemembered) -> bool:
     return raw is not None and raw[0] == RECENT and asked.value in stored_elements(raw)
 
 
-def _commit(context: _Context, record: Record, command: Commit) -> Applied:
+def _commit(context: Context, record: Record, command: Commit) -> Applied:
     now = context.now
     draft = Draft(record, now, context.limits)
     draft.clear(command.clear, command.retain)
@@ -430,10 +410,11 @@ def _written(record: Record, command: Commit, now: int, bags: tuple[Fields, Fiel
     revision = record.revision + 1
     times = (revision, created, touched, ttl, max_lifetime)
     ring = (*record.ring, Remembered(command.op_id, command.not_after, Status.OK, epoch, revision, results))
-    return Record(record.id, epoch, True, *times, record.last_token, record.lease, record.queue, ring, bags)
+    asked, holding = record.announce or command.announce, (record.last_token, record.lease, record.queue)
+    return Record(record.id, epoch, True, *times, *holding, ring, bags, asked, record.previous)
 
 
-def _delete(context: _Context, record: Record, command: Delete) -> Applied:
+def _delete(context: Context, record: Record, command: Delete) -> Applied:
     if not record.live:
         kept = None
         if command.retry or command.release:
@@ -446,7 +427,7 @@ def _delete(context: _Context, record: Record, command: Delete) -> Applied:
     return after, reply._replace(revision=record.revision)
 
 
-def _install(context: _Context, record: Record, command: Install) -> Applied:
+def _install(context: Context, record: Record, command: Install) -> Applied:
     """Put the given session in place; what belongs to this place (lease, queue, ring, last token) stays."""
     try:
         given = Record.decode(command.record, expected_id=context.id, strict=True)
@@ -473,6 +454,7 @@ def _install(context: _Context, record: Record, command: Install) -> Applied:
         lease=record.lease,
         queue=record.queue,
         ring=record.ring,
+        previous=record.previous,
     )
     made = _remember_op(made, command, Status.OK, made.revision, b"")
     check_size(made, context.limits)

@@ -23,6 +23,7 @@ from gridsession._commands import (
     TtlMode,
     Want,
 )
+from gridsession._leases import LeaseState, lease_state
 from gridsession._link import Link, new_id, refuse
 from gridsession._record import BAGS, MAX_DURATION, PROPS, STATE, decode_field
 from gridsession._reply import Reply, Status
@@ -209,6 +210,7 @@ class Bag:
             link.created_ttl,
             link.created_max_lifetime,
             want,
+            announce=link.announce,
         )
         return await link.execute(self._id, command)
 
@@ -246,6 +248,14 @@ class Session(Bag):
         if reply.life is None or reply.life.expires_at is None:
             return None
         return max(reply.life.expires_at - reply.now, 0) / 1000
+
+    async def lease(self) -> LeaseState:
+        """Who holds the session, since when, and who waits for it. An inspection, it touches nothing.
+
+        Raises:
+            Unsupported: this driver has no way to tell.
+        """
+        return await lease_state(self._link, self._id)
 
     async def touch(self, ttl: Duration | None = None) -> bool:
         """Restart the ttl (or set a new one) without writing data; whether the session exists."""

@@ -7,12 +7,13 @@ import contextlib
 import os
 import random
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
+from gridsession._expiry import ExpiredSession, Expiry, Handler
 from gridsession._globals import Globals
 from gridsession._identity import SessionId, Space, check_namespace
 from gridsession._link import Link
@@ -22,9 +23,10 @@ from gridsession._turn import Turn
 from gridsession.drivers import Address, Driver, driver_class, parse_url
 from gridsession.errors import Conflict, InvalidOption, StoreClosed
 from gridsession.hooks import Hook, Hooks
-from gridsession.policy import Duration, Policy, milliseconds
+from gridsession.policy import Duration, Policy, lease_milliseconds, milliseconds
 
 T = TypeVar("T")
+HandlerT = TypeVar("HandlerT", bound=Handler)
 SessionKey = str | SessionId
 
 
@@ -47,7 +49,9 @@ class SessionStore:
         self._driver = driver
         self._remake = remake
         self._links = tuple(Link(driver, Space(namespace, kind), policy, hooks) for kind in ("sessions", "globals"))
+        self._links[0].announce = policy.announce_expiry
         self._globals = Globals(self._links[1])
+        self._expiry = Expiry(self._links[0])
         self._state = "new"
         self._opening = asyncio.Lock()
 
@@ -169,13 +173,20 @@ class SessionStore:
         for link in self._links:
             link.driver, link.loop = driver, asyncio.get_running_loop()
         self._state = "open"
+        self._expiry.start()
 
     async def aclose(self) -> None:
-        """Give everything back; a second call does nothing. A driver handed in stays open."""
+        """Give everything back; a second call does nothing. A driver handed in stays open.
+
+        Handlers of expired sessions that run are waited for, at most as long as their `claim`, then cancelled: their
+        sessions are told again, here or elsewhere. So is the one whose handler calls this, unless it was acknowledged
+        before. What a loop over `expired()` has at hand is given back.
+        """
         if self._state != "open":
             self._state = "closed"
             return
         self._state = "closed"
+        await self._expiry.aclose()
         for link in self._links:
             link.loop = None
         await self._globals.aclose()
@@ -275,6 +286,44 @@ class SessionStore:
             if cursor is None:
                 return
 
+    async def expired(self, *, ahead: int = 16, claim: Duration = 30.0) -> AsyncGenerator[ExpiredSession, None]:
+        """Sessions that have expired, as they last were, each given to one of all who ask in the cluster.
+
+        One is acknowledged when the next is asked for, or by its `acknowledge()`. What is not acknowledged, because
+        the loop was left or the process died, is given again, to anyone. Only the end of sessions that a store changed
+        which asks for it is kept: one that used this or has handlers, or `Policy(announce_expiry=True)`. It waits for
+        a day. Sessions that were deleted or evicted are not told of.
+
+        Args:
+            ahead: how many are claimed at once.
+            claim: how long one stays claimed if this process dies; until it is acknowledged it is renewed.
+
+        Raises:
+            StoreClosed: the store was closed meanwhile.
+        """
+        self._links[0].announce = True
+        settings = _claiming(ahead, claim)
+        async with contextlib.aclosing(self._expiry.each(ahead=settings[0], claim=settings[1])) as items:
+            async for expired in items:
+                yield expired
+
+    def on_expire(self, handler: HandlerT, *, at_once: int = 64, claim: Duration = 30.0) -> HandlerT:
+        """Have a function, coroutine function or not, called with each session that has expired; usable as a decorator.
+
+        All handlers of a store are called one after the other for each session, one process for each in the whole
+        cluster. It is acknowledged when they are done; if one raises, they are all called again after `claim`, here or
+        elsewhere, so they must bear being called twice. See `expired` for what is told.
+
+        Args:
+            at_once: how many sessions are handled at a time; the last handler's counts for all.
+            claim: how long one stays claimed if this process dies; while a handler runs it is renewed.
+        """
+        settings = _claiming(at_once, claim)
+        self._expiry.add(handler, at_once=settings[0], claim=settings[1])
+        if self._state == "open":
+            self._expiry.start()
+        return handler
+
     async def watch(self, prefix: str = "") -> AsyncIterator[SessionChange]:
         """Hints of changes from now on; the first one, with `id` None, says that watching has begun.
 
@@ -284,6 +333,12 @@ class SessionStore:
         link.check()
         async for change in self._driver.watch(link.space, prefix):
             yield SessionChange(change.id, None if change.revision is None else Revision(*change.revision))
+
+
+def _claiming(at_once: int, claim: Duration) -> tuple[int, int]:
+    if at_once < 1:
+        raise InvalidOption(f"at least one at a time, not {at_once}")
+    return at_once, lease_milliseconds(claim)
 
 
 def _first(*names: str | None) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Final
@@ -34,7 +32,7 @@ from gridsession._session import Session, Ttl, ttl_mode
 from gridsession._snapshot import Revision
 from gridsession._waiting import PATIENCE_MS, Wait
 from gridsession.errors import GridSessionError, Leased, LeaseLost, UsageError
-from gridsession.hooks import LeaseRenewed
+from gridsession.hooks import LeaseRenewed, LeaseWaited
 from gridsession.operations import field_name, raw_of, remembered_value
 from gridsession.policy import Duration, lease_milliseconds, milliseconds
 
@@ -44,6 +42,9 @@ _GIVE_BACK: Final = 2.0
 """How long (s) a turn tries to free its lease; it ends by itself anyway."""
 _AFTER_FAILURE: Final = 0.2
 """Pause (s) after a renewal that failed at once."""
+_MISSING: Final = object()
+_NEVER_CHANGE: Final = frozenset({str, int, float, bool, type(None), bytes})
+"""Types whose values stay as they were read: the same object needs no comparing of bytes."""
 
 _log = logger("turn")
 
@@ -83,7 +84,9 @@ class Turn:
         self._epoch = 0
         self._revision = Revision(0, 0)
         self._read: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
+        self._decoded: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         self._renewal: asyncio.Task[None] | None = None
+        self._renewal_due: asyncio.TimerHandle | None = None
         self._lost = False
         self._existed = False
         self._entered = False
@@ -124,7 +127,8 @@ class Turn:
             if self._exclusive:
                 reply, left = await self._acquire()
                 self._take_in(reply)
-                self._renewal = asyncio.create_task(self._renew(left), name="gridsession-renew")
+                # Most turns are over by then: a timer costs them a tenth of what a task does.
+                self._renewal_due = asyncio.get_running_loop().call_later(left / 3, self._begin_renewal)
             else:
                 self._take_in(await self._link.execute(self._id, self._load(None)))
         except BaseException:
@@ -143,7 +147,8 @@ class Turn:
             if error is None:
                 await self._commit(release=self._exclusive)
         finally:
-            await _finish(self._give_back())
+            if self._token:
+                await _finish(self._give_back())
 
     async def commit(self) -> Revision:
         """Save midway what changed so far, and go on holding the session.
@@ -172,6 +177,7 @@ class Turn:
         deleted = await self.session.delete(None if self._exclusive else self._revision)
         self.state, self.props = {}, {}
         self._read = ({}, {})
+        self._decoded = ({}, {})
         self._epoch = 0
         self._existed = False
         return deleted
@@ -185,6 +191,7 @@ class Turn:
         self._read = dict(reply.bags[STATE] or {}), dict(reply.bags[PROPS] or {})
         self.state = {name: decode_field(raw) for name, raw in self._read[STATE].items()}
         self.props = {name: decode_field(raw) for name, raw in self._read[PROPS].items()}
+        self._decoded = self.state.copy(), self.props.copy()
         self.repeated = reply.seen
         self._existed = reply.present
         self._epoch = reply.epoch if reply.present else 0
@@ -198,9 +205,11 @@ class Turn:
     async def _acquire(self) -> tuple[Reply, float]:
         """The reply that grants the lease, and for how many seconds it grants it."""
         loop = asyncio.get_running_loop()
-        ends = loop.time() + self._wait
-        asked = Acquire(_owner(), self._request_id, self._lease, PATIENCE_MS if self._wait else 0)
-        wait = Wait(self._link, self._id)
+        began = loop.time()
+        ends = began + self._wait
+        asked = Acquire(self._link.driver.owner, self._request_id, self._lease, PATIENCE_MS if self._wait else 0)
+        wait: Wait | None = None
+        waited = False
         try:
             while True:
                 reply = await self._link.ask(self._id, self._load(asked))
@@ -209,12 +218,19 @@ class Turn:
                     return reply, max(reply.grant.until - reply.now, 0) / 1000
                 if reply.status is not Status.LEASED or reply.grant is None:
                     refuse(reply)
+                waited = True
                 left = ends - loop.time()
                 if left <= 0:
                     raise self._leased(reply.grant, reply.now)
-                await wait.until_worth_asking(reply.grant, left)
+                if wait is None:
+                    wait = Wait(self._link, self._id, self._request_id)
+                await wait.until_worth_asking(reply.grant, reply.now, left)
         finally:
-            await wait.aclose()
+            if waited and self._link.hooks:
+                seconds, granted = loop.time() - began, bool(self._token)
+                self._link.hooks(LeaseWaited(self._link.space.namespace, self._id, seconds, granted))
+            if wait is not None:
+                wait.close()
 
     def _leased(self, grant: Grant, now: int) -> Leased:
         return Leased(
@@ -224,32 +240,40 @@ class Turn:
             place=grant.place,
         )
 
-    async def _renew(self, left: float) -> None:
-        """Extend the lease when a third of it has passed; a call that hangs is given up after another third."""
-        link, third = self._link, self._lease / 3000
-        pause = left / 3
-        while True:
+    def _begin_renewal(self) -> None:
+        self._renewal = asyncio.create_task(self._renew(), name="gridsession-renew")
+
+    async def _renew(self) -> None:
+        """Extend the lease each time a third of it has passed, until it is lost."""
+        pause: float | None = 0.0
+        while pause is not None:
             await asyncio.sleep(pause)
-            pause = min(third, _AFTER_FAILURE)
-            try:
-                reply = await link.ask(self._id, Renew(self._token, self._lease, link.not_after()), within=third)
-            except UsageError:
-                return
-            except GridSessionError as error:
-                _log.warning("lease.not_renewed", session=hashed(self._id), error=type(error).__name__)
-                continue
-            if reply.status not in (Status.OK, Status.LEASE_LOST):
-                _log.warning("lease.not_renewed", session=hashed(self._id), status=reply.status.name.lower())
-                continue
-            pause = third
-            self._lost = reply.status is Status.LEASE_LOST
-            if link.hooks:
-                link.hooks(LeaseRenewed(link.space.namespace, self._id, self._lost))
-            if self._lost:
-                _log.warning("lease.lost", session=hashed(self._id))
-                return
+            pause = await self._renew_once()
+
+    async def _renew_once(self) -> float | None:
+        """Extend the lease; a call that hangs is given up after a third of it. Seconds until the next, None = never."""
+        link, third = self._link, self._lease / 3000
+        try:
+            reply = await link.ask(self._id, Renew(self._token, self._lease, link.not_after()), within=third)
+        except UsageError:
+            return None
+        except GridSessionError as error:
+            _log.warning("lease.not_renewed", session=hashed(self._id), error=type(error).__name__)
+            return min(third, _AFTER_FAILURE)
+        if reply.status not in (Status.OK, Status.LEASE_LOST):
+            _log.warning("lease.not_renewed", session=hashed(self._id), status=reply.status.name.lower())
+            return min(third, _AFTER_FAILURE)
+        self._lost = reply.status is Status.LEASE_LOST
+        if link.hooks:
+            link.hooks(LeaseRenewed(link.space.namespace, self._id, self._lost))
+        if self._lost:
+            _log.warning("lease.lost", session=hashed(self._id))
+            return None
+        return third
 
     async def _stop_renewal(self) -> None:
+        if self._renewal_due is not None:
+            self._renewal_due.cancel()
         renewal, self._renewal = self._renewal, None
         if renewal is not None:
             renewal.cancel()
@@ -290,13 +314,15 @@ class Turn:
             created_max_lifetime=link.created_max_lifetime,
             want=Want.REVISION,
             release=release,
+            announce=link.announce,
         )
+        decoded = self.state.copy(), self.props.copy()
         reply = await link.execute(self._id, command)
         if release:
             self._token = 0
             link.waits.freed(self._id)
         self._existed = True
-        self._read = written
+        self._read, self._decoded = written, decoded
         self._epoch = reply.epoch
         self._revision = Revision(reply.epoch, reply.revision)
         self._message = None
@@ -308,7 +334,10 @@ class Turn:
         written = dict(self._read[STATE]), dict(self._read[PROPS])
         for bag, values in ((STATE, self.state), (PROPS, self.props)):
             read: Fields = self._read[bag]
+            decoded = self._decoded[bag]
             for name, value in values.items():
+                if value is decoded.get(name, _MISSING) and type(value) in _NEVER_CHANGE:
+                    continue
                 raw, old = raw_of(name, value), read.get(name)
                 if raw != old:
                     operations.append(Set(bag, field_name(name), raw))
@@ -336,8 +365,3 @@ async def _finish(work: Coroutine[Any, Any, None]) -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
-
-
-def _owner() -> str:
-    """Who holds a lease, for people to read: host and process."""
-    return f"{socket.gethostname()[:40]}:{os.getpid()}"

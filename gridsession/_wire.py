@@ -9,10 +9,12 @@ from typing import Any
 from gridsession._commands import (
     LAYOUT,
     Absent,
+    AckExpired,
     Acquire,
     Allow,
     Append,
     AtRevision,
+    ClaimExpired,
     Command,
     Commit,
     CompareAndSet,
@@ -195,8 +197,10 @@ def _guard(reader: Reader) -> Guard:
 
 def _change_head(reader: Reader, flags: int) -> tuple[bytes, int, tuple[Guard, ...]]:
     op_id, token, count = reader.unpack(_OP_HEAD)
+    guards = tuple(_guard(reader) for _ in range(count))
+    # After the guards, as Java: of two faults the one that is met first decides the answer.
     _require(token > 0 or not flags & 1)
-    return op_id, token, tuple(_guard(reader) for _ in range(count))
+    return op_id, token, guards
 
 
 def _increment(reader: Reader, bag: int, name: str) -> Increment:
@@ -278,6 +282,7 @@ def _commit(reader: Reader, flags: int, not_after: int) -> Commit:
         want,
         bool(flags & 1),
         bool(flags & 2),
+        bool(flags & 4),
     )
 
 
@@ -299,11 +304,22 @@ def _install(reader: Reader, flags: int, not_after: int) -> Install:
     return Install(op_id, not_after, reader.bytes32(), mode, bool(flags & 2))
 
 
+def _claim_expired(reader: Reader, flags: int, not_after: int) -> ClaimExpired:
+    claim_id, (duration,) = reader.take(16), reader.unpack(_I64)
+    return ClaimExpired(claim_id, _duration(duration, 1, MAX_LEASE), not_after, bool(flags & 1))
+
+
+def _ack_expired(reader: Reader, flags: int, not_after: int) -> AckExpired:
+    return AckExpired(reader.take(16), not_after, bool(flags & 2))
+
+
 _READERS: dict[int, tuple[int, Callable[[Reader, int, int], Any]]] = {
     1: (31, _load),
-    2: (3, _commit),
+    2: (7, _commit),
     3: (0, _renew),
     4: (0, _release),
     5: (3, _delete),
     6: (2, _install),
+    7: (1, _claim_expired),
+    8: (2, _ack_expired),
 }

@@ -29,6 +29,8 @@ class Policy:
         lease: how long a turn holds the session without renewing; it renews itself while its block runs.
         wait: how long a turn waits for the session.
         keep_messages: how many message ids a session remembers for `turn(message=...)`.
+        announce_expiry: changes made through this store ask that the session's end, if it expires, be kept for
+            `expired()` and `on_expire` of any store; a store that uses one of these asks by itself.
     """
 
     ttl: Duration | None = None
@@ -39,6 +41,7 @@ class Policy:
     lease: Duration = 30.0
     wait: Duration = 10.0
     keep_messages: int = 100
+    announce_expiry: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,30 +1,35 @@
 """The same store without `await`, for code that blocks: one thread, one loop, no logic of its own.
 
 Every name, parameter and default is that of the async face, docstrings included; `aclose` is `close`, `async with` is
-`with`. Handlers given to `run` run on the caller's thread. A forked child opens a store of its own.
+`with`. Handlers given to `run` run on the caller's thread, those of `on_expire`, where nobody waits, on threads of
+their own. A forked child opens a store of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from gridsession import _globals, _session, _store, _turn
-from gridsession._portal import Portal, call_back
+from gridsession import _expiry, _globals, _session, _store, _turn
+from gridsession._leases import LeaseState
+from gridsession._portal import Portal, call_back, on_thread
 from gridsession._session import RESTART, Ttl
 from gridsession._snapshot import Revision, Snapshot
 from gridsession._store import SessionChange, SessionKey
 from gridsession.drivers import Driver
-from gridsession.errors import StoreClosed
+from gridsession.errors import StoreClosed, UsageError
 from gridsession.hooks import Hook
 from gridsession.operations import Operation
 from gridsession.policy import Duration, Policy
 
-__all__ = ["Bag", "Globals", "Session", "SessionStore", "Turn"]
+__all__ = ["Bag", "ExpiredSession", "Globals", "Session", "SessionStore", "Turn"]
 
 T = TypeVar("T")
+HandlerT = TypeVar("HandlerT", bound="Callable[[ExpiredSession], object]")
 
 
 def _told_by(original: type) -> Callable[[type[T]], type[T]]:
@@ -51,6 +56,33 @@ def _each(portal: Portal, items: AsyncIterator[T]) -> Iterator[T]:
     finally:
         with suppress(StoreClosed):
             portal.call(items.aclose())  # type: ignore[attr-defined]  # they are all async generators
+
+
+def _faces(portal: Portal, items: AsyncIterator[_expiry.ExpiredSession]) -> Generator[ExpiredSession, None, None]:
+    for expired in _each(portal, items):
+        yield ExpiredSession(portal, expired)
+
+
+def _check_blocking(handler: Callable[..., object]) -> None:
+    """Refuse what would only make a coroutine here: its session would count as taken care of, and nothing was done.
+
+    Raises:
+        UsageError: a coroutine function.
+    """
+    if inspect.iscoroutinefunction(handler):
+        raise UsageError("a blocking store calls plain functions: give this handler to the async store")
+
+
+def _on_loop(portal: Portal, store: _store.SessionStore, work: Callable[[], object]) -> None:
+    """Do on the store's loop what needs it; here, while there is none."""
+    if store.loop is None:
+        work()
+        return
+
+    async def done() -> None:
+        work()
+
+    portal.call(done())
 
 
 async def _next(items: AsyncIterator[T], end: object) -> T | object:
@@ -135,6 +167,9 @@ class Session(Bag):
 
     def ttl(self) -> float | None:
         return self._portal.call(self._aio.ttl())
+
+    def lease(self) -> LeaseState:
+        return self._portal.call(self._aio.lease())
 
     def touch(self, ttl: Duration | None = None) -> bool:
         return self._portal.call(self._aio.touch(ttl))
@@ -295,6 +330,26 @@ class Globals:
         return self._portal.call(self._aio.aclose())
 
 
+@_told_by(_expiry.ExpiredSession)
+class ExpiredSession:
+    def __init__(self, portal: Portal, aio: _expiry.ExpiredSession) -> None:
+        self._portal = portal
+        self._aio = aio
+        self.id, self.state, self.props = aio.id, aio.state, aio.props
+        self.reason, self.revision, self.attempt = aio.reason, aio.revision, aio.attempt
+        self.expired_at, self.late = aio.expired_at, aio.late
+
+    def __repr__(self) -> str:
+        return repr(self._aio)
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return self._aio.is_acknowledged
+
+    def acknowledge(self) -> bool:
+        return self._portal.call(self._aio.acknowledge())
+
+
 @_told_by(_store.SessionStore)
 class SessionStore:
     def __init__(self, portal: Portal, aio: _store.SessionStore) -> None:
@@ -389,6 +444,17 @@ class SessionStore:
 
     def ids(self, prefix: str = "") -> Iterator[str]:
         return _each(self._portal, self._aio.ids(prefix))
+
+    def expired(self, *, ahead: int = 16, claim: Duration = 30.0) -> Generator[ExpiredSession, None, None]:
+        return _faces(self._portal, self._aio.expired(ahead=ahead, claim=claim))
+
+    def on_expire(self, handler: HandlerT, *, at_once: int = 64, claim: Duration = 30.0) -> HandlerT:
+        async def handled(expired: _expiry.ExpiredSession) -> object:
+            return await on_thread(handler, ExpiredSession(self._portal, expired))
+
+        _check_blocking(handler)
+        _on_loop(self._portal, self._aio, partial(self._aio.on_expire, handled, at_once=at_once, claim=claim))
+        return handler
 
     def watch(self, prefix: str = "") -> Iterator[SessionChange]:
         return _each(self._portal, self._aio.watch(prefix))

@@ -13,6 +13,9 @@ import pytest
 
 from gridsession.errors import GridSessionError
 from gridsession.testing.local_grid import LocalGrid
+from tests import canaries
+
+canaries.install()
 
 # Their asserts stand outside of test modules.
 pytest.register_assert_rewrite("gridsession.testing.contract")
@@ -46,6 +49,15 @@ def own_grid() -> Iterator[LocalGrid]:
     """Three real members of the module's own, to be killed and frozen; each test leaves them whole."""
     with _three_members() as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def no_canary_sings() -> Iterator[None]:
+    """What a test stores is in no log and no error, its ids in no log: all tests are searched (canaries.py)."""
+    canaries.WATCH.findings()
+    yield
+    found = canaries.WATCH.findings()
+    assert not found, found[0]
 
 
 @pytest.fixture

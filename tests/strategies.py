@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from gridsession import _codec
 from gridsession._commands import (
     Absent,
+    AckExpired,
     Acquire,
     Allow,
     Append,
     AtRevision,
+    ClaimExpired,
     Command,
     Commit,
     CompareAndSet,
@@ -60,6 +62,7 @@ from gridsession._record import (
     STATE,
     Fields,
     Lease,
+    Previous,
     Record,
     Remembered,
     Waiter,
@@ -279,6 +282,16 @@ _commit_heads = st.sampled_from(
 )
 _op_ids = st.sampled_from(_OP_IDS)
 _retries = st.sampled_from((False, False, True))
+_claim_ids = tuple(b"claim" + number.to_bytes(11, "big") for number in range(4))
+_claims = st.sampled_from(
+    [
+        ClaimExpired(claim, duration, 0, renew)
+        for claim in _claim_ids
+        for duration in (*_DURATIONS, 1)
+        for renew in (False, False, True)
+    ]
+    + [AckExpired(claim, 0, retry) for claim in _claim_ids for retry in (False, False, True) for _ in range(4)]
+)
 
 
 @st.composite
@@ -292,6 +305,7 @@ def commits(draw: st.DrawFn) -> Commit:
         guards=draw(_few_guards),
         retain=draw(_retained) if head.clear else (),
         retry=draw(_retries),
+        announce=draw(_retries),
     )
 
 
@@ -312,7 +326,8 @@ def installs(session_id: str) -> st.SearchStrategy[Install]:
 def commands(session_id: str = "line:U1") -> st.SearchStrategy[Command]:
     """Any command for this id; deadlines are 0, `scripts` sets them."""
     kinds: list[st.SearchStrategy[Command]] = [_loads, _acquires, _holding, commits(), deletes(), installs(session_id)]
-    weights = (2, 4, 2, 7, 1, 1)
+    kinds.append(_claims)
+    weights = (2, 4, 2, 7, 1, 1, 3)
     return st.sampled_from([kind for kind, weight in enumerate(weights) for _ in range(weight)]).flatmap(
         lambda kind: kinds[kind]
     )
@@ -348,7 +363,7 @@ def scripts(draw: st.DrawFn, session_id: str = "line:U1", max_steps: int = 15, s
         now += step
         if script and draw(st.integers(0, 5)) == 0:
             again = draw(st.sampled_from(script))[1]
-            if isinstance(again, Commit | Delete | Install):
+            if isinstance(again, Commit | Delete | Install | AckExpired):
                 again = replace(again, retry=again.retry or draw(st.booleans()))
             script.append((step, again))
             continue
@@ -395,8 +410,14 @@ def _shifted(command: Command, by: int) -> Command:
         except CorruptRecord:
             return command
         later = replace(given, created=given.created + by, touched=given.touched + by) if given.live else given
+        later = replace(later, previous=tuple(_later(ended, by) for ended in later.previous))
         return replace(command, record=later.encode())
     return command
+
+
+def _later(ended: Previous, by: int) -> Previous:
+    until = ended.until + by if ended.claim else 0
+    return replace(ended, created=ended.created + by, expired=ended.expired + by, until=until)
 
 
 # --- records and replies ----------------------------------------------------------------------------------------------
@@ -427,6 +448,30 @@ def results() -> st.SearchStrategy[tuple[Result, ...]]:
     )
 
 
+_unclaimed = st.builds(
+    Previous,
+    _big,
+    _big,
+    _times,
+    _times,
+    st.booleans(),
+    bags=st.tuples(st.sampled_from(_FIELDS), st.sampled_from(_FIELDS)),
+)
+
+
+@st.composite
+def _previous(draw: st.DrawFn) -> Previous:
+    """The end of a session, claimed or not."""
+    ended = draw(_unclaimed)
+    if draw(st.booleans()):
+        return ended
+    attempts = draw(st.sampled_from((1, 2, 2**31 - 1)))
+    return replace(ended, claim=draw(st.sampled_from(_claim_ids)), until=draw(_times), attempts=attempts)
+
+
+_ends = st.lists(_previous(), max_size=3, unique_by=lambda ended: ended.claim or id(ended)).map(tuple)
+
+
 @st.composite
 def records(draw: st.DrawFn, session_id: str | None = None) -> Record:
     """A record that the rules could have written."""
@@ -441,11 +486,14 @@ def records(draw: st.DrawFn, session_id: str | None = None) -> Record:
         lease=draw(st.none() | st.builds(Lease, owner, request, _big, _times)),
         queue=tuple(draw(st.lists(st.builds(Waiter, owner, request, _times), max_size=2))),
         ring=tuple(draw(st.lists(rings, max_size=2))),
+        previous=draw(_ends),
     )
     if draw(st.sampled_from((False, True, True, True))):
         bags = draw(st.tuples(st.sampled_from(_FIELDS), st.sampled_from(_FIELDS), st.sampled_from(_META)))
         times = {"revision": draw(_big), "created": draw(_times), "touched": draw(_times)}
-        return replace(record, live=True, **times, ttl=draw(_spans), max_lifetime=draw(_spans), bags=bags)
+        return replace(
+            record, live=True, **times, ttl=draw(_spans), max_lifetime=draw(_spans), bags=bags, announce=draw(_retries)
+        )
     return record
 
 

@@ -6,9 +6,11 @@ package adds one by registering its class there. It must pass `gridsession.testi
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import entry_points
@@ -18,12 +20,25 @@ from urllib.parse import parse_qsl, urlsplit
 from gridsession._commands import Command
 from gridsession._identity import Space
 from gridsession._reply import Reply
-from gridsession.errors import InvalidOption
+from gridsession.errors import InvalidOption, Unsupported
 from gridsession.hooks import Hooks
 
-__all__ = ["Address", "Change", "Driver", "Mirror", "Page", "Promise", "Reach", "Space", "driver_class", "parse_url"]
+__all__ = [
+    "Address",
+    "Change",
+    "Driver",
+    "Due",
+    "Mirror",
+    "Page",
+    "Promise",
+    "Reach",
+    "Space",
+    "driver_class",
+    "parse_url",
+]
 
 _OPTION: Final = re.compile(r"[\w.-]+")
+_HOST: Final = socket.gethostname()[:40]
 
 
 class Reach(Enum):
@@ -45,6 +60,8 @@ class Promise:
             needed. Nothing expired is ever readable, on any driver.
         own_clock: the driver keeps time in this process, so a test may hand it a clock.
         pushes: changes are pushed to `watch`; otherwise they are polled.
+        tells_within: seconds after its due time until `due` tells of an expired session that somebody asked about,
+            where looking at all records does not take longer; None = the driver does not tell.
     """
 
     atomic: Reach
@@ -52,6 +69,7 @@ class Promise:
     expires_within: float | None
     own_clock: bool
     pushes: bool
+    tells_within: float | None = None
 
 
 class Page(NamedTuple):
@@ -69,6 +87,13 @@ class Change(NamedTuple):
 
     id: str | None
     revision: tuple[int, int] | None = None
+
+
+class Due(NamedTuple):
+    """Ids whose expired session is to be claimed, about in the order of their ends, and when to ask again (s)."""
+
+    ids: Sequence[str]
+    again: float
 
 
 class Mirror(ABC):
@@ -159,9 +184,63 @@ class Driver(ABC):
         The first value is `Change(None)`, given once the watch is set up: what is read after it misses nothing.
         """
 
+    async def due(self, space: Space, *, limit: int = 256) -> Due:
+        """Expired sessions that wait to be claimed, of those whose commits asked to `announce` it; at most `limit`.
+
+        They are hints: an id may be given twice and to several, and one that was given and not claimed is given again
+        some seconds later. What decides is `ClaimExpired`.
+
+        Raises:
+            Unsupported: this driver does not tell.
+            Unavailable: no answer by the driver's deadline.
+        """
+        raise Unsupported(f"{type(self).__name__} does not tell which sessions have expired")
+
     async def mirror(self, space: Space) -> Mirror | None:
         """A pushed local copy of a space of globals, or None where the record itself must be read."""
         return None
+
+    async def stored(self, space: Space, session_id: str) -> bytes | None:
+        """A record's bytes as the place holds them, lease and queue included; None = there are none. For operators.
+
+        No command answers this. Nothing is written, no life extended, and what has ended may be among it.
+
+        Raises:
+            Unsupported: this driver has no way to tell.
+            Unavailable: no answer by the driver's deadline.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} does not tell what it holds: ask it by commands", session_id=session_id
+        )
+
+    async def namespaces(self) -> frozenset[str]:
+        """Every namespace that sessions or globals were stored in here; ones that are empty by now may be among them.
+
+        Raises:
+            Unsupported: this driver has no way to tell.
+            Unavailable: no answer by the driver's deadline.
+        """
+        raise Unsupported(f"{type(self).__name__} does not tell its namespaces: name them")
+
+    @property
+    def owner(self) -> str:
+        """As whom this process holds leases and waits for them, for people to find it: `host:pid`, and what the driver
+        adds; at most 255 bytes of UTF-8."""
+        return f"{_HOST}:{os.getpid()}"
+
+    def expect_grant(self, request_id: bytes, wake: Callable[[], None]) -> bool:
+        """Have `wake` called, on the loop, when the lease that a queued request of `owner` waits for is free for it.
+
+        A hint, for who waits to ask again: it may come twice, for nothing, or not at all. Asked again for the same
+        request it changes nothing. `forget_grant` ends it.
+
+        Returns:
+            Whether hints come now; if not, who waits must ask again and again.
+        """
+        return False
+
+    def forget_grant(self, request_id: bytes) -> None:  # noqa: B027 - nothing is the right default
+        """The request waits no longer; nothing, if it did not."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -227,7 +306,7 @@ def parse_url(url: str) -> Address:
         )
     if not parts.scheme or "://" not in url:
         raise InvalidOption(
-            f"{parts.scheme or 'the URL'!r} has no scheme: write it as 'hazelcast://host:5701/cluster' or 'memory://'"
+            f"{parts.scheme or 'the URL'} has no scheme: write it as 'hazelcast://host:5701/cluster' or 'memory://'"
         )
     options: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):

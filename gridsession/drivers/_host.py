@@ -38,6 +38,7 @@ class HostDriver(SwapDriver):
         expires_within=30.0,
         own_clock=True,
         pushes=False,
+        tells_within=3.0,
     )
     options: ClassVar[Mapping[str, type]] = {"fsync": bool}
     """Names and kinds of the URL's options that are this driver's own."""

@@ -3,7 +3,7 @@
 A driver over a store that cannot run our rules supplies three things: `read`, `swap` (store or remove, if the record is
 still the one that was read and the place's clock is still before a given time) and `page`. Everything else is here: the
 loop that tries again, deadlines, unknown outcomes, one writer at a time per id within the process, scanning, polling
-for changes and sweeping.
+for changes, finding expired sessions and sweeping.
 
 A swap whose answer was lost is tried again with the same op id: the ring of the record tells whether it was applied.
 """
@@ -23,12 +23,13 @@ from gridsession._limits import DEFAULT_LIMITS, Limits
 from gridsession._logs import logger
 from gridsession._record import Record
 from gridsession._reply import Reply
-from gridsession.drivers import Change, Driver, Page
+from gridsession.drivers import Change, Driver, Due, Page
 from gridsession.drivers._deadlines import Deadlines
+from gridsession.drivers._swap_due import LOOK_EVERY, DueFinder
 from gridsession.drivers._swap_run import Held, Known, Line, Lines, Run, Unanswered, Unsent, corrupt, persist, unreached
 from gridsession.drivers._swap_settings import DEADLINE, OPTIONS, POLL, Settings, chosen
 from gridsession.errors import CorruptRecord, GridSessionError, InvalidOption, StoreClosed, Unavailable
-from gridsession.hooks import CommandDone, Hooks
+from gridsession.hooks import CommandDone, Expired, Hooks
 
 __all__ = ["DEADLINE", "OPTIONS", "POLL", "Found", "Held", "Settings", "SwapDriver", "Unanswered", "Unsent", "chosen"]
 
@@ -62,6 +63,8 @@ class SwapDriver(Driver):
 
     sweep_every: float | None = None
     """Seconds between two sweeps for records that have ended; None = the place drops them by itself."""
+    look_every: float = LOOK_EVERY
+    """Seconds between two looks for expired sessions that are to be told of, while somebody asks; see `due`."""
     waits: bool = True
     """Whether `read` and `swap` may wait, for a network or a thread; where they never do, a call needs no timer."""
     patience: float = math.inf
@@ -90,6 +93,7 @@ class SwapDriver(Driver):
         self.deadlines = Deadlines()
         self._lines = Lines()
         self._spaces: set[Space] = set()
+        self._finders: dict[Space, DueFinder] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._opened = False
 
@@ -189,7 +193,8 @@ class SwapDriver(Driver):
             raise
         finally:
             seconds, name = loop.time() - started, type(command).__name__
-            self.hooks(CommandDone(space.namespace, session_id, name, status, seconds, run.attempts, duplicate))
+            told = CommandDone(space.namespace, session_id, name, status, seconds, run.attempts, duplicate, space.kind)
+            self.hooks(told)
 
     async def scan(self, space: Space, prefix: str = "", *, cursor: str | None = None, limit: int = 500) -> Page:
         """One page of ids that exist; as `Driver.scan`."""
@@ -198,6 +203,19 @@ class SwapDriver(Driver):
         records = [_decoded(where, data) for where, data in found.records]
         ids = [record.id for record in records if _lives(record, found.now) and record.id.startswith(prefix)]
         return Page(ids, found.cursor)
+
+    async def due(self, space: Space, *, limit: int = 256) -> Due:
+        """Expired sessions, found by looking at all records every `look_every` seconds; as `Driver.due`."""
+        self.check()
+        finder = self._finders.get(space)
+        if finder is None:
+            finder = self._finders[space] = DueFinder(self, space)
+        return await finder.due(limit)
+
+    async def stored(self, space: Space, session_id: str) -> bytes | None:
+        """The bytes that the place holds under an id; as `Driver.stored`."""
+        self.check()
+        return (await self.patiently(lambda: self.read(space, session_id))).data
 
     async def watch(self, space: Space, prefix: str = "", *, session_id: str | None = None) -> AsyncIterator[Change]:
         """Changes found by looking again every `poll` seconds; as `Driver.watch`."""
@@ -312,7 +330,9 @@ class SwapDriver(Driver):
                 if due is not None and due <= found.now:
                     held = await self.read(space, record.id)
                     if held.data == data:
-                        await self.swap(space, record.id, held, None, keep_until=None, before=0)
+                        done = await self.swap(space, record.id, held, None, keep_until=None, before=0)
+                        if done is True and record.live and self.hooks:
+                            self.hooks(Expired(space.namespace, record.id))
             cursor = found.cursor
             if cursor is None:
                 return

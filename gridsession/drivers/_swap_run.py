@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from gridsession._commands import Command, Commit, Delete, Install, Load, op_id_of
+from gridsession._commands import Change, Command, Commit, Delete, Install, Load, op_id_of
 from gridsession._logs import hashed, logger
 from gridsession._record import Record
 from gridsession._reply import Reply, Status
@@ -163,7 +163,7 @@ class Run:
         if self._swapping and isinstance(fault, Unanswered):
             self._doubt = True
             self._driver.known.forget(self._line)
-            if isinstance(self.command, (Commit, Delete, Install)) and not self.command.retry:
+            if isinstance(self.command, Change) and not self.command.retry:
                 self.command = replace(self.command, retry=True)
         self._swapping = False
         driver = self._driver
@@ -224,6 +224,7 @@ def _holds_until(stored: Record | None, command: Command, now: int) -> int:
     """Until when what was decided at `now` would be decided again, ms; 0 = for ever."""
     times = [command.not_after]
     if stored is not None:
+        times += [ended.until for ended in stored.previous]
         times += [waiter.until for waiter in stored.queue]
         if stored.lease is not None:
             times.append(stored.lease.until)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from gridsession._identity import Space
 from gridsession.drivers._files import (
@@ -74,6 +76,16 @@ class FileDriver(HostDriver):
                 if len(records) == limit:
                     return Found(records, f"{at}/{found}", self._clock())
         return Found(records, None, self._clock())
+
+    async def namespaces(self) -> frozenset[str]:
+        """The namespaces that have a folder; as `Driver.namespaces`."""
+        self.check()
+        return await asyncio.to_thread(self._namespaces)
+
+    def _namespaces(self) -> frozenset[str]:
+        with typed(self._directory):
+            folders = [self._directory / kind for kind in ("sessions", "globals")]
+            return frozenset(unquote(one.name) for folder in folders if folder.is_dir() for one in folder.iterdir())
 
     def _folder(self, space: Space) -> str:
         return f"{self._directory}/{space.kind}/{escaped(space.namespace)}"

@@ -52,6 +52,7 @@ class MappingDriver(SwapDriver):
         expires_within=None,
         own_clock=True,
         pushes=False,
+        tells_within=3.0,
     )
 
     def __init__(
@@ -168,7 +169,7 @@ class MappingDriver(SwapDriver):
     def _is_needless(self, record: Record) -> bool:
         if self._tombstones or self._store.remove is None:
             return False
-        return not record.live and record.lease is None and not record.queue
+        return not (record.live or record.lease or record.queue or record.previous)
 
     def _left(self, keep_until: int | None, now: int) -> dict[str, float]:
         if self._ttl is None or keep_until is None:

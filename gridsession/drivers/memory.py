@@ -14,11 +14,11 @@ from gridsession._logs import logger
 from gridsession._record import Record
 from gridsession._reply import Reply
 from gridsession._rules import apply
-from gridsession.drivers import Address, Change, Driver, Page, Promise, Reach
+from gridsession.drivers import Address, Change, Driver, Due, Page, Promise, Reach
 from gridsession.drivers._clock import host_clock
 from gridsession.drivers._eviction import EVICTIONS, Eviction, make_eviction
 from gridsession.errors import InvalidOption, StoreClosed
-from gridsession.hooks import CommandDone, Evicted, Hooks
+from gridsession.hooks import CommandDone, Evicted, Expired, Hooks
 
 __all__ = ["MemoryDriver"]
 
@@ -27,6 +27,9 @@ _SLACK: Final = 1_000
 """Entries of the schedule that may be out of date beside as many as are not."""
 _SAY_EVERY: Final = 60_000
 """ms between two lines of the log about evictions."""
+_RESERVED: Final = 5_000
+"""For so many ms an expired session that was told of is not told of again."""
+_ASK_AGAIN: Final = 0.1
 
 _log = logger("drivers")
 
@@ -47,7 +50,7 @@ class MemoryDriver(Driver):
     """
 
     promise: ClassVar[Promise] = Promise(
-        atomic=Reach.PROCESS, survives=(), expires_within=None, own_clock=True, pushes=True
+        atomic=Reach.PROCESS, survives=(), expires_within=None, own_clock=True, pushes=True, tells_within=0.5
     )
 
     def __init__(
@@ -76,7 +79,9 @@ class MemoryDriver(Driver):
         self._evictions: dict[Space, Eviction] = {}
         self._due: list[tuple[int, Space, str]] = []
         self._scheduled: dict[tuple[Space, str], int] = {}
+        self._announced: dict[Space, _Agenda] = {}
         self._watches: set[_Watch] = set()
+        self._waiting: dict[bytes, Callable[[], None]] = {}
 
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> MemoryDriver:
@@ -115,12 +120,13 @@ class MemoryDriver(Driver):
         if after is not stored and after is not None:
             records[session_id] = after
             self._schedule(space, after)
+            self._announce(space, after)
             self._tell(space, after)
         if self._max_size is not None and session_id in records:
             self._evict(space, records, session_id, now)
         if self._hooks:
             name, status = type(command).__name__, reply.status.name.lower()
-            self._hooks(CommandDone(space.namespace, session_id, name, status, 0.0, 1, reply.duplicate))
+            self._hooks(CommandDone(space.namespace, session_id, name, status, 0.0, 1, reply.duplicate, space.kind))
         return reply
 
     async def scan(self, space: Space, prefix: str = "", *, cursor: str | None = None, limit: int = 500) -> Page:
@@ -136,6 +142,29 @@ class MemoryDriver(Driver):
         )
         return Page(found[:limit], found[limit - 1] if len(found) > limit else None)
 
+    async def due(self, space: Space, *, limit: int = 256) -> Due:
+        """Expired sessions, from a list of what is to come; as `Driver.due`."""
+        now, agenda = self._clock(), self._announced.get(space)
+        ids: list[str] = []
+        while agenda is not None and len(ids) < limit and (name := agenda.pop(now)) is not None:
+            record = self._spaces.get(space, {}).get(name)
+            at = None if record is None else record.announce_at
+            if at is not None and at <= now:
+                ids.append(name)
+                at = now + _RESERVED
+            if at is not None:
+                agenda.put(name, at)
+        return Due(ids, 0 if len(ids) == limit else _ASK_AGAIN)
+
+    async def stored(self, space: Space, session_id: str) -> bytes | None:
+        """The record as another driver would hold it; as `Driver.stored`."""
+        record = self._spaces.get(space, {}).get(session_id)
+        return None if record is None else record.encode()
+
+    async def namespaces(self) -> frozenset[str]:
+        """The namespaces with records; as `Driver.namespaces`."""
+        return frozenset(space.namespace for space, records in self._spaces.items() if records)
+
     async def watch(self, space: Space, prefix: str = "", *, session_id: str | None = None) -> AsyncIterator[Change]:
         """Changes as they are applied."""
         watch = _Watch(space, prefix, session_id)
@@ -150,6 +179,15 @@ class MemoryDriver(Driver):
         finally:
             self._watches.discard(watch)
 
+    def expect_grant(self, request_id: bytes, wake: Callable[[], None]) -> bool:
+        """Told with the change that frees the session; as `Driver.expect_grant`."""
+        self._waiting[request_id] = wake
+        return True
+
+    def forget_grant(self, request_id: bytes) -> None:
+        """As `Driver.forget_grant`."""
+        self._waiting.pop(request_id, None)
+
     async def aclose(self) -> None:
         """Forget everything; watches end in an error."""
         for watch in self._watches:
@@ -158,8 +196,11 @@ class MemoryDriver(Driver):
         self._evictions.clear()
         self._due.clear()
         self._scheduled.clear()
+        self._announced.clear()
 
     def _tell(self, space: Space, record: Record) -> None:
+        if record.queue and record.lease is None:
+            self._waiting.get(record.queue[0].request_id, _nobody)()
         for watch in self._watches:
             if watch.concerns(space, record.id):
                 watch.put(Change(record.id, (record.epoch, record.revision)))
@@ -171,6 +212,18 @@ class MemoryDriver(Driver):
         if due is not None and (known is None or due < known):
             self._scheduled[space, record.id] = due
             heapq.heappush(self._due, (due, space, record.id))
+
+    def _announce(self, space: Space, record: Record) -> None:
+        at = record.announce_at
+        if at is not None:
+            self._announced.setdefault(space, _Agenda()).put(record.id, at)
+        else:
+            self._forget(space, record.id)
+
+    def _forget(self, space: Space, name: str) -> None:
+        """Nothing is to be told of it any more."""
+        if space in self._announced:
+            self._announced[space].drop(name)
 
     def _sweep(self, now: int) -> None:
         while self._due and self._due[0][0] <= now:
@@ -184,6 +237,9 @@ class MemoryDriver(Driver):
             due = record.retained_until
             if due is not None and due <= now:
                 del self._spaces[space][session_id]
+                self._forget(space, session_id)
+                if self._hooks and record.live:
+                    self._hooks(Expired(space.namespace, session_id))
                 if space in self._evictions:
                     self._evictions[space].removed(session_id)
             else:
@@ -207,9 +263,11 @@ class MemoryDriver(Driver):
         for name in eviction.victims(len(records) - most, is_held):
             record = records.pop(name)
             self._scheduled.pop((space, name), None)
+            self._forget(space, name)
             if _lives(record, now):
                 self.evicted += 1
-                self._hooks(Evicted(space.namespace, name))
+                if self._hooks:
+                    self._hooks(Evicted(space.namespace, name))
                 if not self._said or now - self._said >= _SAY_EVERY:
                     self._said = now
                     _log.warning("memory.full", max_size=most, evicted=self.evicted, namespace=space.namespace)
@@ -217,6 +275,37 @@ class MemoryDriver(Driver):
             # Else what was evicted would stand here until its ttl, which may be a year.
             self._due = [(due, *which) for which, due in self._scheduled.items()]
             heapq.heapify(self._due)
+
+
+class _Agenda:
+    """Names and when to look at each, the earliest first; a later time than the one known is not noted: who looks at a
+    name and finds it is not yet time puts it back."""
+
+    __slots__ = ("_heap", "_known")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str]] = []
+        self._known: dict[str, int] = {}
+
+    def put(self, name: str, at: int) -> None:
+        known = self._known.get(name)
+        if known is None or at < known:
+            self._known[name] = at
+            heapq.heappush(self._heap, (at, name))
+
+    def drop(self, name: str) -> None:
+        if self._known.pop(name, None) is not None and len(self._heap) > 2 * len(self._known) + _SLACK:
+            # Else it would stand here until its time.
+            self._heap = [(at, known) for known, at in self._known.items()]
+            heapq.heapify(self._heap)
+
+    def pop(self, now: int) -> str | None:
+        while self._heap and self._heap[0][0] <= now:
+            at, name = heapq.heappop(self._heap)
+            if self._known.get(name) == at:
+                del self._known[name]
+                return name
+        return None
 
 
 class _Watch:
@@ -239,6 +328,10 @@ class _Watch:
                 self.queue.get_nowait()
             change = Change(None)
         self.queue.put_nowait(change)
+
+
+def _nobody() -> None:
+    """Who waits no longer is told by nothing."""
 
 
 def _lives(record: Record, now: int) -> bool:

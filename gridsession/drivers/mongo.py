@@ -50,6 +50,7 @@ class MongoDriver(SwapDriver):
         expires_within=60.0,
         own_clock=False,
         pushes=False,
+        tells_within=3.0,
     )
     expects = True
 

@@ -54,6 +54,7 @@ class RedisDriver(SwapDriver):
         expires_within=5.0,
         own_clock=False,
         pushes=False,
+        tells_within=3.0,
     )
     patience = 5.0
     expects = True

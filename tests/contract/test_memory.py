@@ -8,9 +8,11 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+import gridsession
 from gridsession import Policy, SessionStore
 from gridsession.drivers import Driver
 from gridsession.drivers.memory import MemoryDriver
@@ -152,21 +154,48 @@ def test_what_was_deleted_or_has_ended_leaves_its_room(eviction: str) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("announced", [False, True])
 @pytest.mark.parametrize("eviction", EVICTIONS)
-def test_nothing_is_kept_of_what_was_evicted(eviction: str) -> None:
+def test_nothing_is_kept_of_what_was_evicted(eviction: str, announced: bool) -> None:
+    driver = MemoryDriver(max_size=5, eviction=eviction)
+
     async def main() -> int:
-        async with SessionStore.open(
-            driver=MemoryDriver(max_size=5, eviction=eviction), policy=Policy(ttl=1e6)
-        ) as store:
+        async with SessionStore.open(driver=driver, policy=Policy(ttl=1e6, announce_expiry=announced)) as store:
             await fill(store, range(3_000))
             tracemalloc.start()
             try:
                 await fill(store, range(3_000, 9_000))
-                return tracemalloc.get_traced_memory()[0]
+                return held()
             finally:
                 tracemalloc.stop()
 
     assert asyncio.run(main()) < 400_000, "at least 100 bytes each are kept of what was evicted"
+
+
+def test_nothing_is_kept_of_what_expired_and_nobody_asked_about() -> None:
+    clock = ManualClock()
+
+    async def main() -> int:
+        async with SessionStore.open(
+            driver=MemoryDriver(clock=clock), policy=Policy(ttl=60, announce_expiry=True)
+        ) as store:
+            tracemalloc.start()
+            try:
+                for number in range(60):
+                    await fill(store, range(number * 100, number * 100 + 100))
+                    clock.advance(2 * 86_400)
+                await fill(store, ["last"])
+                return held()
+            finally:
+                tracemalloc.stop()
+
+    assert asyncio.run(main()) < 600_000, "at least 100 bytes each are kept of what expired"
+
+
+def held() -> int:
+    """Bytes that this package took and that are held; whoever watches the tests takes some too."""
+    ours = tracemalloc.Filter(True, str(Path(gridsession.__file__).with_name("*")))
+    return sum(line.size for line in tracemalloc.take_snapshot().filter_traces([ours]).statistics("filename"))
 
 
 def test_what_was_deleted_is_no_session_lost_when_its_rest_leaves() -> None:

@@ -230,6 +230,21 @@ async def test_a_place_that_falls_silent_is_asked_anew() -> None:
     await driver.aclose()
 
 
+async def test_what_ends_before_the_next_look_is_told_of_though_that_is_long_after() -> None:
+    driver, loop, space = Unreliable(), asyncio.get_running_loop(), Space("default")
+    driver.look_every = 3_600
+    async with SessionStore.open(driver=driver, policy=Policy(ttl=60, announce_expiry=True)) as store:
+        await store.session(ID).set("a", 1)
+        assert (await driver.due(space)).ids == []
+        real = loop.time
+        loop.time = lambda: real() + 61  # type: ignore[method-assign]  # an hour of waiting would be too long
+        try:
+            assert (await driver.due(space)).ids == [ID]
+        finally:
+            loop.time = real  # type: ignore[method-assign]  # as above
+    await driver.aclose()
+
+
 class Expecting(Unreliable):
     """One that tells what stands there when it swaps, and so may be asked to swap before it is read."""
 

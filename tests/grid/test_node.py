@@ -21,6 +21,7 @@ import pytest
 from gridsession.cli.node import command
 from gridsession.errors import GridSessionError, InvalidOption, MemberFailed
 from gridsession.node.config import NodeConfig
+from gridsession.node.health import Health, HealthServer
 from gridsession.node.jvm_log import LogEvent
 from gridsession.node.process import MemberProcess
 from gridsession.testing.local_grid import LocalGrid
@@ -189,7 +190,7 @@ def test_a_taken_port_is_named() -> None:
 def test_the_default_name_is_refused_beyond_loopback() -> None:
     with node("--bind", "0.0.0.0") as process:
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "refusing to listen on 0.0.0.0 under the default cluster name" in errors
 
 
@@ -309,8 +310,9 @@ def test_a_node_answers_health_checks() -> None:
     with node("--port", str(port), "--http", f"127.0.0.1:{checks}") as process:
         wait_for_event(process, "member_ready")
         health = {"alive": True, "ready": True, "reason": "", "members": 1, "needed": 1}
+        # its member tells of itself a moment after it has joined
+        eventually(lambda: _ask(checks, "/readyz") == (200, health), "it is ready")
         assert _ask(checks, "/healthz") == (200, health)
-        assert _ask(checks, "/readyz") == (200, health)
         assert _ask(checks, "/else")[0] == 404
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
@@ -346,3 +348,27 @@ def test_a_node_asked_to_stop_has_only_so_long() -> None:
     member.stop()
     assert time.monotonic() - began < 10
     assert not member.alive
+
+
+def test_a_node_whose_member_is_killed_while_it_stops_says_so() -> None:
+    with node("--port", str(free_port()), "--drain-timeout", "0.5") as process:
+        pid = wait_for_event(process, "member_ready")["pid"]
+        assert isinstance(pid, int)
+        # So it hands nothing over.
+        os.kill(pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        assert wait_for_event(process, "member_killed")["after_seconds"] == 0.5
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "node_stopped" not in errors
+    assert "did not hand its partitions over within 0.5 s" in errors
+
+
+def test_health_checks_are_answered_on_ipv6() -> None:
+    health = Health(True, True, "", 1, 1)
+    port = free_port()
+    with HealthServer(f"[::1]:{port}", lambda: health, str):
+        connection = http.client.HTTPConnection("::1", port, timeout=5)
+        connection.request("GET", "/readyz")
+        assert connection.getresponse().status == 200
+        connection.close()

@@ -39,11 +39,13 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("configured")
-def test_an_error_is_one_sentence_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_makes_no_sense_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["node", "--memory", "lots"])
-    assert str(ended.value) == "gridsession: memory is 'lots'; write it as 192m or 4g, and give at least 64m"
-    assert capsys.readouterr().out == ""
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert told.err == "gridsession: memory is 'lots'; write it as 192m or 4g, and give at least 64m\n"
+    assert told.out == ""
 
 
 @pytest.mark.usefixtures("configured")

@@ -222,3 +222,15 @@ def test_a_member_whose_peers_have_no_name_yet_finds_its_own_address() -> None:
         bind="0.0.0.0", cluster_name="shop", join=("not-there.invalid:1", "127.0.0.1:1"), members_declared=2
     )
     assert config.address == "127.0.0.1:5701"
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(300, "300"), (90, "90"), (0.5, "1"), (60.2, "61")])
+def test_hazelcast_hands_over_for_as_long_as_the_node_waits(seconds: float, told: str) -> None:
+    assert f'hazelcast.graceful.shutdown.max.wait: "{told}"' in NodeConfig(drain_timeout=seconds).yaml()
+
+
+def test_the_cluster_name_is_not_in_the_log() -> None:
+    (event,) = read(
+        record("INFO", "com.hazelcast.system", "[127.0.0.1]:5701 [shop-7f3a] [5.7.0] Cluster name: shop-7f3a")
+    )
+    assert event.text == "Cluster name: ***"

@@ -9,9 +9,20 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gridsession._commands import Command, Commit, Delete, Install, Load, Release, Renew
+from gridsession._commands import (
+    AckExpired,
+    Change,
+    ClaimExpired,
+    Command,
+    Commit,
+    Delete,
+    Install,
+    Load,
+    Release,
+    Renew,
+)
 from gridsession._limits import Limits
-from gridsession._record import META, Record
+from gridsession._record import META, Record, encode_fields
 from gridsession._reply import Reply, Status, decode_reply
 from gridsession._rules import apply
 from gridsession._wire import apply_bytes, decode_command
@@ -20,7 +31,6 @@ from tests.strategies import START, Script, commands, mutated, records, resolved
 
 ID = "line:U1"
 LIMITS = Limits(record_bytes=2_000, fields=12, name_bytes=8, ring=8, waiters=2)
-Change = Commit | Delete | Install
 
 
 @dataclass(frozen=True)
@@ -233,6 +243,51 @@ def test_nothing_is_readable_from_its_end_on_and_all_is_before(script: Script) -
             assert reply.bags == ((record.bags[0], record.bags[1], None) if alive else (None, None, None))
 
 
+def _ends(stored: bytes | None, now: int) -> dict[int, bytes]:
+    """The ends that wait for their acknowledgement: of which epoch, and what the session held."""
+    if stored is None:
+        return {}
+    record = Record.decode(stored)
+    found = {ended.epoch: ended.bags for ended in record.previous}
+    if record.live and record.announce and record.expires_at is not None and record.expires_at <= now:
+        found[record.epoch] = record.bags[:2]
+    return {epoch: encode_fields(bags[0]) + encode_fields(bags[1]) for epoch, bags in found.items()}
+
+
+@given(scripts())
+def test_an_end_waits_with_its_data_until_it_is_acknowledged_once(script: Script) -> None:
+    acknowledged: set[int] = set()
+    for step in _play(script):
+        waiting = _ends(step.before, step.now)
+        left = _ends(step.after, step.now)
+        gone = waiting.keys() - left.keys()
+        assert len(waiting) < 8, "the script makes the oldest give way: let it have fewer steps"
+        if gone:
+            assert isinstance(step.command, AckExpired)
+            assert step.reply.status is Status.OK
+            assert len(gone) == 1
+            assert not gone & acknowledged
+            acknowledged |= gone
+        assert not left.keys() & acknowledged
+        assert all(left[epoch] == data for epoch, data in waiting.items() if epoch in left)
+
+
+@given(scripts())
+def test_a_claim_holds_one_end_alone(script: Script) -> None:
+    until: dict[int, tuple[bytes, int]] = {}
+    for step in _play(script):
+        command, reply = step.command, step.reply
+        if isinstance(command, ClaimExpired) and reply.status is Status.OK:
+            holder, ends = until.get(reply.epoch, (command.claim_id, 0))
+            assert holder == command.claim_id or ends <= step.now
+            assert reply.grant is not None
+            until[reply.epoch] = command.claim_id, reply.grant.until
+            assert step.record is not None
+            assert len({ended.claim for ended in step.record.previous if ended.claim}) == sum(
+                bool(ended.claim) for ended in step.record.previous
+            )
+
+
 @given(scripts())
 def test_a_reply_never_shows_meta_unless_it_is_asked_by_name(script: Script) -> None:
     for step in _play(script):
@@ -247,7 +302,7 @@ def test_limits_hold_whatever_happens(script: Script) -> None:
         if step.record is None:
             continue
         assert sum(map(len, step.record.bags)) <= LIMITS.fields
-        assert len(replace(step.record, ring=(), queue=(), lease=None).encode()) <= LIMITS.record_bytes
+        assert len(replace(step.record, ring=(), queue=(), lease=None, previous=()).encode()) <= LIMITS.record_bytes
         assert len(step.record.ring) <= LIMITS.ring + 1
         assert len(step.record.queue) <= LIMITS.waiters
         assert all(entry.not_after <= step.now + LIMITS.horizon for entry in step.record.ring)

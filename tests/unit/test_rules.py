@@ -56,7 +56,7 @@ def test_every_theme_is_there_and_no_name_is_used_twice() -> None:
     files = {path.stem: json.loads(path.read_text(encoding="ascii"))["cases"] for path in VECTORS.glob("*.json")}
     assert set(files) == {
         *("load", "commit_guards", "operations", "clear", "ttl", "lease", "duplicate", "expiry", "tombstone"),
-        *("install", "limits", "malformed", "corrupt"),
+        *("install", "limits", "malformed", "corrupt", "unclaimed"),
     }
     names = [case["name"] for cases in files.values() for case in cases]
     assert len(names) == len(set(names))

@@ -203,6 +203,14 @@ def test_a_place_that_was_down_is_opened_again_also_by_threads_at_once(tmp_path:
     assert _portals() == before
 
 
+def test_a_coroutine_function_is_no_handler_of_a_blocking_store(store: SessionStore) -> None:
+    async def handler(expired: object) -> None:
+        pytest.fail("nobody could await this")
+
+    with pytest.raises(UsageError, match="plain functions"):
+        store.on_expire(handler)
+
+
 def test_before_and_after_it_is_open_every_call_says_so() -> None:
     store = SessionStore.open("memory://")
     with pytest.raises(StoreClosed):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Awaitable, Callable
 
 import msgpack
 import pytest
 
-from gridsession import Policy, Revision, SessionStore, Turn, _waiting
+from gridsession import LeaseState, Policy, Revision, SessionStore, Turn, _waiting
 from gridsession._commands import Command, Commit, Increment, Load, Release, Remember, Remove, Set
 from gridsession._identity import Space
 from gridsession._record import PROPS, STATE
@@ -92,6 +93,21 @@ async def test_only_what_changed_is_sent(driver: MemoryDriver, sent: list[Comman
         }  # fmt: skip
         assert type(snapshot["flag"]) is int
         assert dict(snapshot.props) == {"same": 1, "changed": 2}
+
+
+async def test_a_value_put_back_after_a_commit_midway_is_a_change(driver: MemoryDriver) -> None:
+    async with SessionStore.open(driver=driver) as store:
+        await store.session(ID).update(name="first", nested=[1])
+        async with store.turn(ID) as turn:
+            first, nested = turn.state["name"], turn.state["nested"]
+            turn.state.update(name="second", nested=[2])
+            await turn.commit()
+            turn.state.update(name=first, nested=nested)
+            await turn.commit()
+            assert dict(await store.session(ID).load()) == {"name": "first", "nested": [1]}
+            await turn.delete()
+            turn.state["name"] = first
+        assert dict(await store.session(ID).load()) == {"name": "first"}
 
 
 async def test_a_dict_put_in_place_of_the_state_counts(driver: MemoryDriver, sent: list[Command]) -> None:
@@ -392,6 +408,32 @@ async def test_a_lease_ends_by_itself_when_its_holder_is_gone(driver: MemoryDriv
         assert await store.session(ID).get("a") == 1
 
 
+async def test_who_holds_and_who_waits_is_told_until_it_is_over(driver: MemoryDriver, clock: ManualClock) -> None:
+    def moment(milliseconds: int) -> dt.datetime:
+        return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+
+    async with SessionStore.open(driver=driver) as store:
+        session = store.session(ID)
+        assert await session.lease() == LeaseState()
+        began = clock()
+        async with store.turn(ID, lease=30):
+            clock.advance(1)
+            waiter = asyncio.create_task(store.turn(ID, wait=60).__aenter__())
+            while not driver._waiting:
+                await asyncio.sleep(0)
+            held = await session.lease()
+            assert (held.owner, held.waiting) == (driver.owner, (driver.owner,))
+            assert (held.since, held.until, held.token) == (moment(began), moment(began + 30_000), began)
+            clock.advance(29)
+            ended = await session.lease()
+            assert (ended.owner, ended.since, ended.until, ended.token) == (None, None, None, 0)
+            waiter.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiter
+        assert await session.lease() == LeaseState()
+        assert not await session.exists()
+
+
 async def test_waiters_are_told_how_long_and_where(driver: MemoryDriver) -> None:
     async with SessionStore.open(driver=driver, policy=Policy(wait=0, lease=30)) as store, store.turn(ID):
         with pytest.raises(Leased) as told:
@@ -404,8 +446,8 @@ async def test_waiters_are_told_how_long_and_where(driver: MemoryDriver) -> None
 async def test_the_next_in_the_queue_is_woken(
     same_store: bool, driver: MemoryDriver, sent: list[Command], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first quick questions are over and asking by itself is out of reach: only a wake-up can let it in."""
-    monkeypatch.setattr(_waiting, "_LONGEST_PAUSE", 60.0)
+    """Asking by itself is out of reach: only being told can let it in."""
+    monkeypatch.setattr(_waiting, "_TOLD_PAUSE", 60.0)
     async with SessionStore.open(driver=driver) as one, SessionStore.open(driver=driver) as another:
         waiting = one if same_store else another
 
@@ -415,11 +457,15 @@ async def test_the_next_in_the_queue_is_woken(
 
         async with one.turn(ID):
             waiter = asyncio.create_task(wait())
-            while not any(task.get_name() == "gridsession-wait" for task in asyncio.all_tasks()):
+            while not driver._waiting:
                 await asyncio.sleep(0)
-            assert len(sent) < 20, "it asks again and again"
+            asked = len(sent)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert len(sent) == asked, "it asks again and again"
         async with asyncio.timeout(10):
             await waiter
+        assert not driver._waiting
         assert await one.session(ID).get("entered")
 
 

@@ -219,9 +219,9 @@ ended(
     "a lease on an expired session leaves its fields behind",
     Load(acquire=Acquire("worker-c", req("c"), 1_000, 0), not_after=LATE),
     stored=free,
-    after=Record(ID, EPOCH, last_token=42, lease=lease("c", 42, END + 1_000)),
+    after=Record(ID, EPOCH, last_token=END, lease=lease("c", END, END + 1_000)),
     status=Status.ABSENT,
-    grant=Grant(42, END + 1_000),
+    grant=Grant(END, END + 1_000),
 )
 command = Install(op(1), LATE, replace(live({"i": 1}, ttl=None), epoch=EPOCH, revision=3).encode())
 ended(

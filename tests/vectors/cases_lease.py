@@ -48,15 +48,23 @@ def waits(stored: Record, *queue: Any) -> Record:
 
 
 # granting
-mine = Grant(42, NOW + 30_000)
-add("a free lease is granted with the next token", FREE, ask("b"), after=got(FREE, "b", 42), grant=mine)
+mine = Grant(NOW, NOW + 30_000)
+add("a free lease is granted with the time as its token", FREE, ask("b"), after=got(FREE, "b", NOW), grant=mine)
+ahead = replace(FREE, last_token=NOW + 7)
+add(
+    "tokens rise also where the clock is behind",
+    ahead,
+    ask("b"),
+    after=got(ahead, "b", NOW + 8),
+    grant=Grant(NOW + 8, NOW + 30_000),
+)
 first = live({"n": 5})
 add("the first token is the time", first, ask("b"), after=got(first, "b", NOW), grant=Grant(NOW, NOW + 30_000))
 add(
     "a lease is granted with the record",
     FREE,
     ask("b", want=Want.RECORD),
-    after=got(FREE, "b", 42),
+    after=got(FREE, "b", NOW),
     grant=mine,
     life=life(FREE, NOW + 50_000),
     bags=both(FREE),
@@ -70,7 +78,7 @@ add(
     status=Status.ABSENT,
     grant=Grant(NOW, NOW + 30_000),
 )
-add("a lease on a tombstone", gone(), ask("b"), after=got(gone(), "b", 42), status=Status.ABSENT, grant=mine)
+add("a lease on a tombstone", gone(), ask("b"), after=got(gone(), "b", NOW), status=Status.ABSENT, grant=mine)
 leased_only = got(nothing, "b", NOW)
 add("a record that is only leased is absent", leased_only, Load(), status=Status.ABSENT)
 command = Commit(op(1), SOON, (Set(STATE, "n", v(1)),), token=NOW)
@@ -84,21 +92,21 @@ add(
     "a lease with the longest duration",
     FREE,
     ask("b", duration=86_400_000),
-    after=replace(FREE, lease=lease("b", 42, NOW + 86_400_000), last_token=42),
-    grant=Grant(42, NOW + 86_400_000),
+    after=replace(FREE, lease=lease("b", NOW, NOW + 86_400_000), last_token=NOW),
+    grant=Grant(NOW, NOW + 86_400_000),
 )
 add(
     "a lease with an owner without a name",
     FREE,
     Load(Want.NOTHING, acquire=Acquire("", req("b"), 30_000, 0), not_after=SOON),
-    after=replace(got(FREE, "b", 42), lease=replace(lease("b", 42, NOW + 30_000), owner="")),
+    after=replace(got(FREE, "b", NOW), lease=replace(lease("b", NOW, NOW + 30_000), owner="")),
     grant=mine,
 )
 add(
     "a lease with the longest owner",
     FREE,
     Load(Want.NOTHING, acquire=Acquire("ü" * 127, req("b"), 30_000, 0), not_after=SOON),
-    after=replace(got(FREE, "b", 42), lease=replace(lease("b", 42, NOW + 30_000), owner="ü" * 127)),
+    after=replace(got(FREE, "b", NOW), lease=replace(lease("b", NOW, NOW + 30_000), owner="ü" * 127)),
     grant=mine,
 )
 add("an acquire that is too late", FREE, replace(ask("b"), not_after=NOW), status=Status.TOO_LATE)
@@ -106,7 +114,7 @@ add(
     "acquire, touch and seen in one load",
     FREE,
     ask("b", want=Want.REVISION, touch=Touch(2**62)),
-    after=replace(got(FREE, "b", 42), touched=NOW),
+    after=replace(got(FREE, "b", NOW), touched=NOW),
     grant=mine,
     life=life(replace(FREE, touched=NOW), NOW + 60_000),
 )
@@ -136,10 +144,10 @@ add(
 
 # ends
 over = replace(HELD, lease=lease("a", until=NOW))
-add("a lease ends at its very millisecond", over, ask("b"), after=got(FREE, "b", 42), grant=mine)
+add("a lease ends at its very millisecond", over, ask("b"), after=got(FREE, "b", NOW), grant=mine)
 last = replace(HELD, lease=lease("a", until=NOW + 1))
 add("and not a millisecond before", last, ask("b", 0), status=Status.LEASED, grant=Grant(0, NOW + 1, 1))
-add("asking again after the end gives a new token", over, ask("a"), after=got(FREE, "a", 42), grant=mine)
+add("asking again after the end gives a new token", over, ask("a"), after=got(FREE, "a", NOW), grant=mine)
 add("asking again in the last millisecond gives the old one", last, ask("a"), grant=Grant(41, NOW + 1))
 
 # queue
@@ -246,7 +254,11 @@ add(
 # the free lease goes to the first
 free_two = waits(FREE, waiter("b"), waiter("c"))
 add(
-    "a free lease is the first waiter's", free_two, ask("b"), after=got(FREE, "b", 42, queue=(waiter("c"),)), grant=mine
+    "a free lease is the first waiter's",
+    free_two,
+    ask("b"),
+    after=got(FREE, "b", NOW, queue=(waiter("c"),)),
+    grant=mine,
 )
 add(
     "a free lease is kept for the first: the second waits",
@@ -271,12 +283,12 @@ add(
     grant=Grant(0, NOW + 1_000, 3),
 )
 gone_first = waits(FREE, waiter("b", NOW), waiter("c"))
-add("the first stopped asking: the second gets the lease", gone_first, ask("c"), after=got(FREE, "c", 42), grant=mine)
+add("the first stopped asking: the second gets the lease", gone_first, ask("c"), after=got(FREE, "c", NOW), grant=mine)
 add(
     "all stopped asking: a newcomer gets the lease",
     waits(FREE, waiter("b", NOW - 1), waiter("c", NOW)),
     ask("d", 0),
-    after=got(FREE, "d", 42),
+    after=got(FREE, "d", NOW),
     grant=mine,
 )
 ended_two = waits(over, waiter("b"), waiter("c"))
@@ -284,7 +296,7 @@ add(
     "the holder's lease ended: the first waiter gets it",
     ended_two,
     ask("b"),
-    after=got(FREE, "b", 42, queue=(waiter("c"),)),
+    after=got(FREE, "b", NOW, queue=(waiter("c"),)),
     grant=mine,
 )
 add(
@@ -436,7 +448,7 @@ add(
     "another request of the same worker is granted",
     OVER,
     Load(Want.NOTHING, acquire=Acquire("worker-a", req("y"), 30_000, 0), not_after=SOON),
-    after=replace(OVER, lease=replace(lease("a", 42, NOW + 30_000), request_id=req("y")), last_token=42),
+    after=replace(OVER, lease=replace(lease("a", NOW, NOW + 30_000), request_id=req("y")), last_token=NOW),
     grant=mine,
 )
 stale = given_back(FREE, until=NOW)
@@ -444,7 +456,7 @@ add(
     "a request given back is forgotten at the deadline of the release",
     stale,
     ask("a"),
-    after=got(FREE, "a", 42),
+    after=got(FREE, "a", NOW),
     grant=mine,
 )
 kept = Commit(req("a"), SOON, token=41, release=True)
@@ -480,23 +492,23 @@ add(
 
 crowded = replace(HELD, ring=(ring(8), ring(9)))
 add(
-    "in a full ring a release is not remembered",
+    "in a ring that is half full a release is not remembered",
     crowded,
     release(41),
     after=replace(FREE, ring=(ring(8), ring(9))),
-    limits={"ring": 2},
+    limits={"ring": 5},
 )
-add("in a full ring a release of nothing changes nothing", crowded, release(0, "d"), limits={"ring": 2})
+add("in a ring that is half full a release of nothing changes nothing", crowded, release(0, "d"), limits={"ring": 5})
 add(
-    "the last place of the ring remembers a release",
+    "the last place of the ring's first half remembers a release",
     crowded,
     release(41),
     after=given_back(replace(FREE, ring=(ring(8), ring(9)))),
-    limits={"ring": 3},
+    limits={"ring": 6},
 )
 
 # late holders
-taken = got(HELD, "b", 42)
+taken = got(HELD, "b", NOW)
 add("a late holder cannot commit", taken, Commit(op(1), SOON, token=41), status=Status.LEASE_LOST)
 add("a late holder cannot delete", taken, Delete(op(1), SOON, token=41), status=Status.LEASE_LOST)
 add("a late holder cannot renew", taken, renew(), status=Status.LEASE_LOST)

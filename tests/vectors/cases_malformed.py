@@ -8,10 +8,12 @@ from table import NOW, SOON, Table, lease, live, op, req, ring, v
 
 from gridsession._commands import (
     Absent,
+    AckExpired,
     Acquire,
     Allow,
     Append,
     AtRevision,
+    ClaimExpired,
     Commit,
     CompareAndSet,
     Delete,
@@ -83,7 +85,10 @@ DELETE = Delete(op(1), SOON, (Present(),), 1, True, True)
 INSTALL = Install(op(1), SOON, live().encode(), retry=True)
 RENEW = Renew(1, 2, SOON)
 RELEASE = Release(SOON, 0, req("a"))
+CLAIM = ClaimExpired(op(1), 30_000, SOON, renew=True)
+ACK = AckExpired(op(1), SOON, retry=True)
 WHOLE = {"load": LOAD, "commit": EVERYTHING, "renew": RENEW, "release": RELEASE, "delete": DELETE, "install": INSTALL}
+WHOLE |= {"claim of an expired": CLAIM, "acknowledgement": ACK}
 
 for kind, command in WHOLE.items():
     data = command.encode()
@@ -94,17 +99,19 @@ for kind, command in WHOLE.items():
 # head
 for layout in (0, 2, 255):
     TABLE.refused(f"layout {layout} is not known", bytes((layout,)) + LOAD.encode()[1:], UNSUPPORTED)
-for code in (0, 7, 8, 255):
+for code in (0, 9, 10, 255):
     TABLE.refused(f"command {code} is not known", b"\x01" + bytes((code,)) + LOAD.encode()[2:], UNSUPPORTED)
 TABLE.refused("an unknown command of two bytes is not known", b"\x01\x63", UNSUPPORTED)
 TABLE.refused("another layout of two bytes is not known", b"\x02\x01", UNSUPPORTED)
 for kind, command, allowed in (
     ("load", LOAD, 31),
-    ("commit", EVERYTHING, 3),
+    ("commit", EVERYTHING, 7),
     ("renew", RENEW, 0),
     ("release", RELEASE, 0),
     ("delete", DELETE, 3),
     ("install", INSTALL, 2),
+    ("claim of an expired", CLAIM, 1),
+    ("acknowledgement", ACK, 2),
 ):
     data = command.encode()
     for bit in range(16):
@@ -307,6 +314,8 @@ TABLE.add(
     limits={"id_bytes": 1},
 )
 TABLE.refused("no bytes at all", b"")
+for name, duration in (("of no time", 0), ("of a negative time", -1), ("of more than a day", 86_400_001)):
+    TABLE.refused(f"a claim {name}", replace(CLAIM, duration=duration).encode())
 
 # numbers at the very edge are fine
 edge = Commit(

@@ -179,7 +179,7 @@ add(
     "a lease after a delete goes on with the tokens",
     replace(T, last_token=41),
     Load(Want.NOTHING, acquire=Acquire("worker-b", req("b"), 1_000, 0), not_after=SOON),
-    after=replace(T, last_token=42, lease=lease("b", 42, NOW + 1_000)),
+    after=replace(T, last_token=NOW, lease=lease("b", NOW, NOW + 1_000)),
     status=Status.ABSENT,
-    grant=Grant(42, NOW + 1_000),
+    grant=Grant(NOW, NOW + 1_000),
 )

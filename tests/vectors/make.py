@@ -31,6 +31,7 @@ THEMES = (
     "lease",
     "duplicate",
     "expiry",
+    "unclaimed",
     "tombstone",
     "install",
     "limits",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import ClassVar
 
 with warnings.catch_warnings():
@@ -11,15 +11,18 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="The asyncore module", category=DeprecationWarning)
     import hazelcast  # noqa: F401
 
-from gridsession._commands import Command
+from gridsession._commands import AckExpired, Command
 from gridsession._identity import Space
 from gridsession._reply import Reply
-from gridsession.drivers import Address, Change, Driver, Mirror, Page, Promise, Reach
+from gridsession.drivers import Address, Change, Driver, Due, Mirror, Page, Promise, Reach
 from gridsession.drivers.hazelcast._client import Client
+from gridsession.drivers.hazelcast._due import DueAsker
 from gridsession.drivers.hazelcast._execute import Executor
+from gridsession.drivers.hazelcast._grants import Grants
 from gridsession.drivers.hazelcast._link import Settings
 from gridsession.drivers.hazelcast._mirror import GlobalsMirror
 from gridsession.drivers.hazelcast._scan import scan
+from gridsession.drivers.hazelcast._stored import namespaces, stored
 from gridsession.drivers.hazelcast._watch import Watches
 from gridsession.errors import InvalidOption, StoreClosed, UsageError
 from gridsession.hooks import Hooks
@@ -47,6 +50,7 @@ class HazelcastDriver(Driver):
         expires_within=300.0,
         own_clock=False,
         pushes=True,
+        tells_within=2.0,
     )
 
     def __init__(self, settings: Settings, hooks: Hooks, *, deadline: float = 10.0, max_in_flight: int = 128) -> None:
@@ -57,6 +61,8 @@ class HazelcastDriver(Driver):
         self._client: Client | None = None
         self._executor: Executor | None = None
         self._watches: Watches | None = None
+        self._due: DueAsker | None = None
+        self._grants: Grants | None = None
 
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> HazelcastDriver:
@@ -99,6 +105,7 @@ class HazelcastDriver(Driver):
             raise
         self._executor = Executor(client, self._hooks, self._deadline, self._max_in_flight)
         self._watches = Watches(client)
+        self._grants = Grants(client)
 
     def now(self) -> int:
         """The cluster's time, ms since 1970, by this process's monotonic clock and what members last answered."""
@@ -123,6 +130,24 @@ class HazelcastDriver(Driver):
         """
         return await scan(self._opened(), space, prefix, cursor, limit, self._deadline)
 
+    async def stored(self, space: Space, session_id: str) -> bytes | None:
+        """The bytes that the owner holds under an id; the entry is not used by it. As `Driver.stored`."""
+        return await stored(self._opened(), space, session_id, self._deadline)
+
+    async def namespaces(self) -> frozenset[str]:
+        """The namespaces that a client of this cluster ever used; as `Driver.namespaces`."""
+        return await namespaces(self._opened(), self._deadline)
+
+    async def due(self, space: Space, *, limit: int = 256) -> Due:
+        """Expired sessions, told by the members that own them; each tells an id to one who asks, then not for 5 s.
+
+        As `Driver.due`; each member tells at most its share of `limit`, rounded up.
+        """
+        client = self._opened()
+        if self._due is None:
+            self._due = DueAsker(client)
+        return await self._due.due(space, limit, self._deadline)
+
     async def watch(self, space: Space, prefix: str = "", *, session_id: str | None = None) -> AsyncIterator[Change]:
         """Hints of changes, pushed by the members; as `Driver.watch`."""
         self._opened()
@@ -134,6 +159,25 @@ class HazelcastDriver(Driver):
                 yield await subscription.next()
         finally:
             subscription.close()
+
+    @property
+    def owner(self) -> str:
+        """`host:pid:xx`; members tell this process's waiters on the topic `xx`."""
+        return super().owner if self._grants is None else f"{super().owner}:{self._grants.topic}"
+
+    def expect_grant(self, request_id: bytes, wake: Callable[[], None]) -> bool:
+        """Hints pushed by the members, from this process's first wait on; as `Driver.expect_grant`.
+
+        While there are members whose jar gives no hints, waiters ask by themselves.
+        """
+        if self._grants is None:
+            return False
+        return self._grants.expect(request_id, wake) and self._opened().lacking(AckExpired.code) is None
+
+    def forget_grant(self, request_id: bytes) -> None:
+        """As `Driver.forget_grant`."""
+        if self._grants is not None:
+            self._grants.forget(request_id)
 
     async def mirror(self, space: Space) -> Mirror | None:
         """A local copy of a namespace's globals, pushed by the members; None for sessions.

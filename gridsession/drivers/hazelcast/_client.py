@@ -15,7 +15,14 @@ from gridsession._logs import logger
 from gridsession.drivers.hazelcast._call import Sweep
 from gridsession.drivers.hazelcast._link import Link, Settings
 from gridsession.drivers.hazelcast._listen import Listener
-from gridsession.drivers.hazelcast._probe import Report, address_of, check, check_configuration, probe
+from gridsession.drivers.hazelcast._probe import (
+    FIRST_COMMANDS,
+    Report,
+    address_of,
+    check,
+    check_configuration,
+    probe,
+)
 from gridsession.drivers.hazelcast._seam import check_seam
 from gridsession.errors import ConnectFailed, MemberUnfit, StoreClosed, Unavailable
 from gridsession.hooks import Hooks, MembersChanged
@@ -77,10 +84,12 @@ class Client:
         self._tending: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._reports: dict[uuid.UUID, Report] = {}
+        # Apart from the reports: a member's jar stays what it is, also while the member does not answer.
+        self._newest: dict[uuid.UUID, int] = {}
         self._asked: set[uuid.UUID] = set()
         self._unfit: set[uuid.UUID] = set()
         self._mute: set[uuid.UUID] = set()
-        self.listeners: set[Listener] = set()
+        self.listeners: set[Listener[Any]] = set()
         self.sync_backups = 0
         self.clock = Clock(asyncio.get_running_loop().time)
         self.closed = False
@@ -115,6 +124,8 @@ class Client:
             await self.close()
             raise
         self._tending = asyncio.create_task(self._tend())
+        # Who is connected by now was not told of: what tells of changes was added after the first connections.
+        self._on_members()
         _log.info("client.connected", members=len(self._reports), sync_backups=self.sync_backups)
 
     async def close(self) -> None:
@@ -138,6 +149,19 @@ class Client:
             MemberUnfit: they were not; the message says what to do.
         """
         check_configuration(self._reports.values())
+
+    def lacking(self, code: int) -> str | None:
+        """The address of a member that does not know the command of this wire id; None if none.
+
+        While members are restarted one by one with a newer jar, old ones and new ones run together. One that has just
+        joined and was not heard yet counts as one that knows it: else each restart would be felt.
+        """
+        if code <= FIRST_COMMANDS:
+            return None
+        for member in self.link.members():
+            if not member.lite_member and self._newest.get(member.uuid, code) < code:
+                return address_of(member)
+        return None
 
     def _take(self, link: Link) -> None:
         if self._sweep is not None:
@@ -210,6 +234,7 @@ class Client:
         """
         members = {member.uuid: member for member in link.members() if not member.lite_member}
         self._reports = {key: report for key, report in self._reports.items() if key in members}
+        self._newest = {key: newest for key, newest in self._newest.items() if key in members}
         self._unfit &= set(members)
         self._mute &= set(members) - set(self._reports)
         fit = {key: member for key, member in members.items() if key not in self._unfit}
@@ -224,6 +249,7 @@ class Client:
             self._reports.pop(member.uuid, None)
             if isinstance(answer, Report):
                 self._reports[member.uuid] = answer
+                self._newest[member.uuid] = answer.newest
                 self.clock.bound(answer.time_low, answer.time_high)
             elif isinstance(answer, MemberUnfit):
                 self._unfit.add(member.uuid)

@@ -13,8 +13,9 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from gridsession._commands import Command, Commit, Delete, Install, Load, op_id_of
+from gridsession._commands import AckExpired, Change, Command, Commit, Install, Load, op_id_of
 from gridsession._identity import Space
+from gridsession._record import has_announcement
 from gridsession._reply import Reply, Status, decode_reply
 from gridsession.drivers.hazelcast import _wire
 from gridsession.drivers.hazelcast._call import (
@@ -29,9 +30,16 @@ from gridsession.drivers.hazelcast._call import (
     was_refused,
 )
 from gridsession.drivers.hazelcast._client import Client
-from gridsession.drivers.hazelcast._probe import without_jar
-from gridsession.errors import DeadlineExceeded, GridSessionError, OutcomeUnknown, StoreClosed, UnderReplicated
-from gridsession.hooks import CommandDone, CommandRetried, Hooks
+from gridsession.drivers.hazelcast._probe import FIRST_COMMANDS, without_jar
+from gridsession.errors import (
+    DeadlineExceeded,
+    GridSessionError,
+    OutcomeUnknown,
+    StoreClosed,
+    UnderReplicated,
+    Unsupported,
+)
+from gridsession.hooks import CommandDone, CommandRetried, CopiesMissing, Hooks
 
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.25
@@ -64,11 +72,33 @@ class Executor:
     def execute(
         self, space: Space, session_id: str, command: Command, deadline: float | None
     ) -> Coroutine[None, None, Reply]:
-        """Apply a command; as `Driver.execute` says."""
+        """Apply a command; as `Driver.execute` says.
+
+        Raises:
+            Unsupported: not all members know it yet; it was not sent to any.
+        """
+        if command.code > FIRST_COMMANDS or _announces(command):
+            command = self._known_to_all(session_id, command)
         due = self.time() + (self.deadline if deadline is None else deadline)
         run = _Run(self, space, session_id, command, due)
         # Not a coroutine around a coroutine: each is passed through when the answer comes.
         return self._observed(run) if self.hooks else self._admitted(run)
+
+    def _known_to_all(self, session_id: str, command: Command) -> Command:
+        """What every member knows of a command: it itself, or a commit that does not announce the session's end.
+
+        A record with that in it could not be read by a member with an older jar, which may own it next.
+        """
+        where = self.client.lacking(max(command.code, AckExpired.code))
+        if where is None:
+            return command
+        if isinstance(command, Commit):
+            return replace(command, announce=False)
+        raise Unsupported(
+            f"the member {where} does not know {type(command).__name__} yet, or what it would store, so it was not"
+            " sent: go on with the rolling restart until every member runs this version's jar",
+            session_id=session_id,
+        )
 
     async def _admitted(self, run: _Run) -> Reply:
         if self._gate.locked():
@@ -108,8 +138,9 @@ class Executor:
             raise
         finally:
             seconds = self.time() - started
-            name = type(run.command).__name__
-            self.hooks(CommandDone(run.space.namespace, run.session_id, name, status, seconds, run.attempts, duplicate))
+            name, space = type(run.command).__name__, run.space
+            told = (run.session_id, name, status, seconds, run.attempts, duplicate, space.kind)
+            self.hooks(CommandDone(space.namespace, *told))
 
     def frames(self, space: Space) -> _wire.ExecuteFrames:
         """Requests for a space's map."""
@@ -117,6 +148,12 @@ class Executor:
         if found is None:
             found = self._frames[space] = _wire.ExecuteFrames(_wire.records_map(space))
         return found
+
+
+def _announces(command: Command) -> bool:
+    if type(command) is Commit:
+        return command.announce
+    return type(command) is Install and has_announcement(command.record)
 
 
 class _Run:
@@ -218,7 +255,11 @@ class _Run:
 
     def _judge(self, error: Exception, strange: int) -> None:
         """Note whether the attempt may have been applied; end here if asking again cannot help."""
-        self._refused = self._refused or was_refused(error) or isinstance(error, _Short)
+        if was_refused(error) or isinstance(error, _Short):
+            self._refused = True
+            if hooks := self._executor.hooks:
+                name = type(self.command).__name__
+                hooks(CopiesMissing(self.space.namespace, self.session_id, name, self.attempts))
         if isinstance(error, NotSent) or was_refused(error):
             return
         if lacks_jar(error):
@@ -229,7 +270,7 @@ class _Run:
 
     def _mark_retry(self) -> None:
         command = self.command
-        if self._sent and isinstance(command, (Commit, Delete, Install)) and not command.retry:
+        if self._sent and isinstance(command, Change) and not command.retry:
             self.command = replace(command, retry=True)
             self._body = self.command.encode()
 

@@ -5,25 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from gridsession._logs import logger
-from gridsession.drivers.hazelcast import _wire
 
 if TYPE_CHECKING:
     from gridsession.drivers.hazelcast._client import Client
     from gridsession.drivers.hazelcast._link import Link
+
+T = TypeVar("T")
+Codec = tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]
+"""Of the client: the request for a listener, how its answer is read, what undoes it."""
 
 _PAUSE: Final = 0.25
 
 _log = logger("hazelcast")
 
 
-class Listener:
+class Listener(Generic[T]):
     """One listener on all members, over reconnects and clients.
 
     Args:
-        request, decode, remove: the client's codec: the request, how its answer is read, what undoes it.
+        codec: what to listen to.
+        read: makes an event of a message.
         on_event: gets each event; what it raises is logged and goes no further.
         on_gap: called when the listener is installed and after each time events may have been missed.
         on_end: called when the client is closed.
@@ -32,13 +36,15 @@ class Listener:
     def __init__(
         self,
         client: Client,
-        codec: tuple[Any, Callable[[Any], Any], Callable[[Any], Any]],
-        on_event: Callable[[_wire.Event], None],
+        codec: Codec,
+        read: Callable[[Any], T],
+        on_event: Callable[[T], None],
         on_gap: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
         self._client = client
         self._codec = codec
+        self._read = read
         self._on_event = on_event
         self._on_gap = on_gap
         self._on_end = on_end
@@ -106,6 +112,6 @@ class Listener:
         if self._stopped:
             return
         try:
-            self._on_event(_wire.event(message))
+            self._on_event(self._read(message))
         except Exception as error:  # noqa: BLE001 - an exception here makes the client close the connection
             _log.warning("event.unreadable", error=type(error).__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from gridsession.drivers import Mirror
 from gridsession.drivers.hazelcast import _wire
 from gridsession.drivers.hazelcast._call import NotSent, introduce
 from gridsession.drivers.hazelcast._client import Client
-from gridsession.drivers.hazelcast._listen import Listener
+from gridsession.drivers.hazelcast._listen import Codec, Listener
 from gridsession.drivers.hazelcast._peek import peek
 from gridsession.drivers.hazelcast._scan import patiently, records
 from gridsession.errors import CodecError, DeadlineExceeded, StoreClosed
@@ -29,7 +29,7 @@ _REMOVE: Any = replicated_map_remove_entry_listener_codec
 _log = logger("hazelcast")
 
 
-def replicated_listener(name: str) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
+def replicated_listener(name: str) -> Codec:
     """The codec of a listener on a replicated map; its events always carry values."""
 
     def remove(registration: Any) -> Any:
@@ -49,7 +49,7 @@ class GlobalsMirror(Mirror):
         self._ages: dict[str, tuple[int, bool, int, int]] = {}
         self._stale = asyncio.Event()
         self._installed = asyncio.Event()
-        self._listener: Listener | None = None
+        self._listener: Listener[_wire.Event] | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -60,7 +60,7 @@ class GlobalsMirror(Mirror):
         """
         name = _wire.published_map(self._space)
         codec = replicated_listener(name)
-        self._listener = Listener(self._client, codec, self._on_event, self._on_gap, self._installed.set)
+        self._listener = Listener(self._client, codec, _wire.event, self._on_event, self._on_gap, self._installed.set)
         due = asyncio.get_running_loop().time() + self._patience
         try:
             async with asyncio.timeout_at(due):

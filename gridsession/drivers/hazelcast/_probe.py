@@ -2,7 +2,9 @@
 
 Layout of the answer: u8 layout (1), text16 version of our jar, text16 SHA-256 of its sources, i64 the member's clock,
 i64 cluster time, u16 declared members, u8 sync backups, u32 record limit, text16 member uuid, text16 Hazelcast's
-version, u16 members seen; text16 is u16 length and UTF-8, numbers big-endian, clocks ms since 1970.
+version, u16 members seen, u16 newest command known, i64 each of heap used, heap live, heap there can be; text16 is u16
+length and UTF-8, numbers big-endian, clocks ms since 1970. The jar of version 0.1.0 ends after the members seen: it
+knows the first six commands. More may follow.
 """
 
 from __future__ import annotations
@@ -24,13 +26,30 @@ from gridsession.node.jars import JARS_DIRECTORY, SOURCES_DIGEST_KEY, manifest
 
 MAX_SKEW: Final = 2_000
 """Largest difference between two members' clocks, ms."""
+FIRST_COMMANDS: Final = 6
+"""Commands up to this wire id are known to every jar there ever was."""
 
 _U8 = struct.Struct(">B")
 _U16 = struct.Struct(">H")
 _CLOCKS = struct.Struct(">qqHBI")
+_HEAP = struct.Struct(">qqq")
 _PAUSE = 0.05
 
 _log = logger("hazelcast")
+
+
+class Heap(NamedTuple):
+    """A member's Java heap, bytes.
+
+    Attributes:
+        used: with what its next collection frees.
+        live: what is needed for sure: what its last collection left, or more if records take more.
+        most: what it may grow to.
+    """
+
+    used: int
+    live: int
+    most: int
 
 
 class Report(NamedTuple):
@@ -39,6 +58,8 @@ class Report(NamedTuple):
     Attributes:
         clock_low, clock_high: bounds of the member's clock minus this process's monotonic clock, ms.
         time_low, time_high: the same of cluster time.
+        newest: the highest wire id of the commands it knows.
+        heap: None of a jar that does not tell it.
     """
 
     address: str
@@ -54,6 +75,8 @@ class Report(NamedTuple):
     clock_high: int
     time_low: int
     time_high: int
+    newest: int = FIRST_COMMANDS
+    heap: Heap | None = None
 
 
 def own_sources() -> str | None:
@@ -81,7 +104,7 @@ async def probe(link: Link, member: Any, due: float) -> Report | None:
     loop = asyncio.get_running_loop()
     reason = "no answer"
     while loop.time() < due:
-        key = _key_on(link, member.uuid)
+        key = key_on(link, member.uuid)
         if key is None:
             return None
         sent = _monotonic_ms()
@@ -112,7 +135,7 @@ async def probe(link: Link, member: Any, due: float) -> Report | None:
     raise ConnectFailed(f"the member {where} did not answer a probe ({reason})", address=where)
 
 
-def _key_on(link: Link, member: uuid.UUID) -> _wire.Key | None:
+def key_on(link: Link, member: uuid.UUID) -> _wire.Key | None:
     """A key in a partition of the member's, or any key while no partition is assigned."""
     count = link.partition_count()
     owned = {partition for partition in range(count) if link.owner(partition) == member}
@@ -139,8 +162,10 @@ def _read(where: str, body: bytes, sent: int, received: int) -> Report:
             )
         version, sources = _text16(reader), _text16(reader)
         clock, cluster_time, declared, backups, limit = reader.unpack(_CLOCKS)
-        member, hazelcast = _text16(reader), _text16(reader)
+        member, hazelcast = str(uuid.UUID(_text16(reader))), _text16(reader)
         (seen,) = reader.unpack(_U16)
+        newest = reader.unpack(_U16)[0] if reader.position < len(body) else FIRST_COMMANDS
+        heap = Heap(*reader.unpack(_HEAP)) if reader.position < len(body) else None
     except (struct.error, ValueError):
         raise MemberUnfit(f"the member {where} answers a probe in a form that cannot be read", address=where) from None
     return Report(
@@ -157,6 +182,8 @@ def _read(where: str, body: bytes, sent: int, received: int) -> Report:
         clock - sent,
         cluster_time - received,
         cluster_time - sent,
+        newest,
+        heap,
     )
 
 

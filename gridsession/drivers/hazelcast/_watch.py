@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final
 
 from hazelcast.protocol.codec import (
@@ -18,7 +17,7 @@ from gridsession._logs import logger
 from gridsession.drivers import Change
 from gridsession.drivers.hazelcast import _wire
 from gridsession.drivers.hazelcast._client import Client
-from gridsession.drivers.hazelcast._listen import Listener
+from gridsession.drivers.hazelcast._listen import Codec, Listener
 from gridsession.drivers.hazelcast._peek import peek
 from gridsession.drivers.hazelcast._seam import data
 from gridsession.errors import CodecError, StoreClosed
@@ -37,7 +36,7 @@ _REMOVE: Any = map_remove_entry_listener_codec
 _log = logger("hazelcast")
 
 
-def map_listener(name: str, key: str | None) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
+def map_listener(name: str, key: str | None) -> Codec:
     """The codec of a listener on a map, with values, or on one key of it, without."""
 
     def remove(registration: Any) -> Any:
@@ -74,7 +73,8 @@ class _Feed:
         self._feeds = feeds
         self._key = (name, session_id)
         self.subscriptions: set[Subscription] = set()
-        self.listener = Listener(client, map_listener(name, session_id), self._on_event, self._on_gap, self._on_end)
+        codec = map_listener(name, session_id)
+        self.listener = Listener(client, codec, _wire.event, self._on_event, self._on_gap, self._on_end)
 
     def leave(self, subscription: Subscription) -> None:
         """One watches no longer."""

@@ -17,6 +17,7 @@ from typing import ClassVar
 from gridsession.drivers import Driver
 from gridsession.testing.clock import ManualClock
 from gridsession.testing.contract._commands import CommandCases
+from gridsession.testing.contract._expiry import ExpiryCases
 from gridsession.testing.contract._leases import LeaseCases, TurnCases
 from gridsession.testing.contract._sharing import GlobalCases, ScanCases, SharingCases, WatchCases
 from gridsession.testing.contract._times import TimeCases
@@ -30,6 +31,7 @@ class DriverContract(
     VerbCases,
     CommandCases,
     TimeCases,
+    ExpiryCases,
     LeaseCases,
     TurnCases,
     SharingCases,

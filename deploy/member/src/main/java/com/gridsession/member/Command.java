@@ -12,6 +12,10 @@ final class Command {
     static final int RELEASE = 4;
     static final int DELETE = 5;
     static final int INSTALL = 6;
+    static final int CLAIM_EXPIRED = 7;
+    static final int ACK_EXPIRED = 8;
+    /** The newest that this jar knows; the probe tells it, and clients send no newer one until every member does. */
+    static final int NEWEST = ACK_EXPIRED;
 
     static final int NOTHING = 0;
     static final int REVISION = 1;
@@ -32,6 +36,8 @@ final class Command {
     private static final int SEEN = 16;
     private static final int RELEASES = 1;
     private static final int RETRY = 2;
+    private static final int ANNOUNCE = 4;
+    private static final int RENEWS = 1;
 
     /** Longest lease and patience, ms. */
     private static final long MAX_LEASE = 86_400_000;
@@ -76,7 +82,7 @@ final class Command {
     /** Whether layout and id are known; {@link Unreadable} if there are none. */
     static boolean isKnown(byte[] data) {
         Cursor.require(data.length >= 2);
-        return data[0] == LAYOUT && data[1] >= LOAD && data[1] <= INSTALL;
+        return data[0] == LAYOUT && data[1] >= LOAD && data[1] <= NEWEST;
     }
 
     /** Whether the command only reads and promises nothing: neither touch, nor lease, nor a confirmed answer. */
@@ -108,7 +114,12 @@ final class Command {
                 command.requestAt = cursor.take(Waiter.REQUEST_ID);
             }
             case DELETE -> command.readChangeHead(cursor);
-            default -> command.readInstall(cursor);
+            case INSTALL -> command.readInstall(cursor);
+            case CLAIM_EXPIRED -> {
+                command.opIdAt = cursor.take(Ring.OP_ID);
+                command.duration = duration(cursor, 1, MAX_LEASE);
+            }
+            default -> command.opIdAt = cursor.take(Ring.OP_ID);
         }
         cursor.end();
         return command;
@@ -143,6 +154,16 @@ final class Command {
         return code != LOAD && (flags & RETRY) != 0;
     }
 
+    /** Whether who commits wants to be told when the session expires. */
+    boolean announces() {
+        return code == COMMIT && (flags & ANNOUNCE) != 0;
+    }
+
+    /** Whether a claim is only to be extended. */
+    boolean renews() {
+        return code == CLAIM_EXPIRED && (flags & RENEWS) != 0;
+    }
+
     /** A cursor over the command from {@code at} on. */
     Cursor from(int at) {
         return new Cursor(data, at, data.length);
@@ -159,8 +180,10 @@ final class Command {
     private static int allowed(int code) {
         return switch (code) {
             case LOAD -> NAMES | TOUCH | ACQUIRE | CONFIRM | SEEN;
-            case COMMIT, DELETE -> RELEASES | RETRY;
-            case INSTALL -> RETRY;
+            case COMMIT -> RELEASES | RETRY | ANNOUNCE;
+            case DELETE -> RELEASES | RETRY;
+            case INSTALL, ACK_EXPIRED -> RETRY;
+            case CLAIM_EXPIRED -> RENEWS;
             default -> 0;
         };
     }

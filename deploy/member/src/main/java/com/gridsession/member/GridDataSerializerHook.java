@@ -17,6 +17,7 @@ public final class GridDataSerializerHook implements DataSerializerHook, DataSer
     static final int PROBE = 3;
     static final int MERGE_POLICY = 4;
     static final int REARM = 5;
+    static final int DUE = 8;
 
     @Override
     public int getFactoryId() {
@@ -36,6 +37,7 @@ public final class GridDataSerializerHook implements DataSerializerHook, DataSer
             case PROBE -> new Probe();
             case MERGE_POLICY -> new WholeRecordMergePolicy();
             case REARM -> new Rearm();
+            case DUE -> new Due();
             default -> null;
         };
     }

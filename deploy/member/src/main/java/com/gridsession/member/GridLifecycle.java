@@ -53,6 +53,7 @@ public final class GridLifecycle implements LifecycleListener, HazelcastInstance
         }
         publisher = new GlobalsPublisher(instance);
         publisher.start();
+        SelfReport.start(instance);
     }
 
     private void stop() {

@@ -23,7 +23,10 @@ final class GridMember implements MembershipListener {
     private final int declared;
     private final int backups;
     private final Majority majority;
+    private final SteadyTime time;
+    private final Counters counters = new Counters();
     private volatile String refusal;
+    private volatile long held;
 
     GridMember(HazelcastInstance instance, LongSupplier nanoTime) {
         this.instance = instance;
@@ -32,6 +35,7 @@ final class GridMember implements MembershipListener {
         declared = (int) Limits.read(properties, DECLARED, 1);
         backups = (int) Limits.read(properties, BACKUPS, declared == 1 ? 0 : 1);
         majority = new Majority(declared, nanoTime);
+        time = new SteadyTime(() -> instance.getCluster().getClusterTime(), nanoTime);
     }
 
     static GridMember of(HazelcastInstance instance) {
@@ -66,8 +70,26 @@ final class GridMember implements MembershipListener {
         return refusal;
     }
 
+    /** The cluster's time, ms; late heartbeats do not set it back. */
+    long now() {
+        return time.now();
+    }
+
     Majority majority() {
         return majority;
+    }
+
+    Counters counters() {
+        return counters;
+    }
+
+    /** What its records took when it was last looked at, bytes. */
+    long held() {
+        return held;
+    }
+
+    void holds(long bytes) {
+        held = bytes;
     }
 
     /** Whether a side without the majority may hold all copies of a session. */

@@ -35,23 +35,28 @@ public final class GridProcessor
 
     @Override
     public byte[] process(Map.Entry<String, byte[]> entry) {
+        long began = System.nanoTime();
         GridMember member = GridMember.of(instance);
         boolean plainLoad = Command.isPlainLoad(command);
         if (!plainLoad && member.refusal() != null) {
+            member.counters().refused();
             throw new SplitBrainProtectionException(member.refusal());
         }
-        long now = instance.getCluster().getClusterTime();
+        long now = member.now();
         Stored stored = Stored.of(entry);
         if (stored.isForeign()) {
             backup = Command.isConfirmed(command) ? new ResultBackup() : null;
+            member.counters().answered(command, Status.CORRUPT, System.nanoTime() - began);
             return stored.refusal(now);
         }
         Applied applied = Rules.apply(stored.bytes(), command, now, stored.id(), member.limits());
         long seconds = Retention.seconds(applied.retainedUntil(), now);
         if (applied.written()) {
             Retention.store(entry, applied.record(), seconds);
+            Grants.tell(instance, applied.record());
         }
         backup = backupOf(applied, seconds);
+        member.counters().applied(command, applied, stored.bytes(), now, System.nanoTime() - began);
         return applied.reply();
     }
 

@@ -95,7 +95,8 @@ final class Leases {
 
     /** Remembers a request as over. A turn commits under its request's id, so mostly the ring holds it already. */
     private static Record givenBack(Record record, byte[] data, int requestAt, long notAfter, Limits limits) {
-        if (record.ring.count() < limits.ring() && !record.ring.holds(data, requestAt)) {
+        // only half of it: turns that give up at once, over and over, must not leave changes without a place
+        if (record.ring.count() < limits.ring() / 2 && !record.ring.holds(data, requestAt)) {
             record.ring = record.ring.with(
                     data, requestAt, notAfter, Status.LEASE_LOST, record, record.revision, Bytes.EMPTY);
         }
@@ -103,7 +104,8 @@ final class Leases {
     }
 
     private static Record granted(Record base, Command command, long now, Reply reply) {
-        long token = base.lastToken != 0 ? base.lastToken + 1 : now;
+        // above the last one, and if it can be the time itself, so that a token tells since when its lease is held
+        long token = Math.max(base.lastToken + 1, now);
         Record granted = base.copy();
         granted.lease = new Lease(command.data, command.askedAt, token, now + command.duration);
         granted.lastToken = token;

@@ -10,6 +10,11 @@ import java.util.function.LongSupplier;
 final class Majority {
     /** For how long after a majority came together entries of a merge may still arrive, of which nobody can tell. */
     static final long MERGE_TIME = TimeUnit.MINUTES.toNanos(2);
+    /**
+     * After so long a majority's own records stand; most of a merge has arrived. The longer this is, the longer can a
+     * record of the next minority that is cut off win by its number over what this majority acknowledged.
+     */
+    static final long STANDS_AFTER = TimeUnit.SECONDS.toNanos(30);
 
     private final int declared;
     private final LongSupplier nanoTime;
@@ -31,8 +36,9 @@ final class Majority {
         boolean majority = isMajority(members);
         if (majority && !holds) {
             since = nanoTime.getAsLong();
-            // who joins a side that is a majority without the joiners takes over what that side knows of itself
-            inherited = merging && isMajority(members - ownSide);
+            // who joins a side that is a majority without the joiners takes over what that side knows of itself, whether
+            // it was on another side before or has just started
+            inherited = merging ? isMajority(members - ownSide) : seen == 0 && isMajority(members - 1);
         }
         holds = majority;
         seen = members;
@@ -47,9 +53,14 @@ final class Majority {
         }
     }
 
+    /** Whether a majority of the declared members is seen now. */
+    synchronized boolean holds() {
+        return holds;
+    }
+
     /** Whether the side kept its majority through the split that is being merged, by all that this member can tell. */
     synchronized boolean kept() {
-        return declared > 1 && holds && (inherited || isOld());
+        return declared > 1 && holds && (inherited || isOlderThan(STANDS_AFTER));
     }
 
     /**
@@ -57,11 +68,11 @@ final class Majority {
      * members which of them joined at the same time, so what only it holds must not be dropped on its word.
      */
     synchronized boolean witnessed() {
-        return declared > 1 && holds && isOld();
+        return declared > 1 && holds && isOlderThan(MERGE_TIME);
     }
 
-    private boolean isOld() {
-        return nanoTime.getAsLong() - since > MERGE_TIME;
+    private boolean isOlderThan(long nanos) {
+        return nanoTime.getAsLong() - since > nanos;
     }
 
     private boolean isMajority(int members) {

@@ -21,7 +21,9 @@ import java.util.Map;
  * <p>Wire: no body. The reply, big-endian, {@code text16} being a length of two bytes and UTF-8: u8 layout (1), text16
  * version of our jar, text16 SHA-256 of its sources (both empty if unknown), i64 the member's own clock and i64 the
  * cluster's (ms), u16 members declared, u8 synchronous backups, u32 largest record in bytes, text16 the member's uuid,
- * text16 version of Hazelcast, u16 members that it sees. A client must bear more bytes after these.
+ * text16 version of Hazelcast, u16 members that it sees, u16 the newest command it knows (its wire id; absent in jars
+ * that know none after 6), i64 each of the heap in use, of it needed for sure, and that there can be (bytes; absent
+ * in older jars). A client must bear more bytes after these.
  */
 public final class Probe
         implements EntryProcessor<String, byte[], byte[]>, IdentifiedDataSerializable, HazelcastInstanceAware, ReadOnly {
@@ -41,13 +43,18 @@ public final class Probe
             text(out, Build.VERSION);
             text(out, Build.SOURCES);
             out.writeLong(System.currentTimeMillis());
-            out.writeLong(instance.getCluster().getClusterTime());
+            out.writeLong(member.now());
             out.writeShort(member.declared());
             out.writeByte(member.backups());
             out.writeInt(member.limits().recordBytes());
             text(out, instance.getCluster().getLocalMember().getUuid().toString());
             text(out, instance.getCluster().getLocalMember().getVersion().toString());
             out.writeShort(instance.getCluster().getMembers().size());
+            out.writeShort(Command.NEWEST);
+            Heap heap = Heap.now(member.held());
+            out.writeLong(heap.used());
+            out.writeLong(heap.live());
+            out.writeLong(heap.most());
         } catch (IOException impossible) {
             throw new UncheckedIOException("a byte array cannot fail", impossible);
         }

@@ -61,7 +61,7 @@ public final class Rearm
         try {
             byte[] id = stored.id().getBytes(StandardCharsets.UTF_8);
             long until = Record.decode(bytes, 0, bytes.length, id).retainedUntil();
-            long seconds = Retention.seconds(until, instance.getCluster().getClusterTime());
+            long seconds = Retention.seconds(until, GridMember.of(instance).now());
             Retention.store(entry, bytes, seconds);
             backup = new ResultBackup(bytes, seconds);
         } catch (Unreadable notOurs) {

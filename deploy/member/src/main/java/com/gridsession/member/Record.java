@@ -24,8 +24,10 @@ final class Record {
     private static final int LEASE = 16;
     private static final int QUEUE = 32;
     private static final int FIRST_BAG = 64;
-    private static final int KNOWN_FLAGS = 511;
-    private static final int ONLY_LIVE = TTL | LIFETIME | FIRST_BAG * 7;
+    private static final int ANNOUNCE = 512;
+    private static final int PREVIOUS = 1024;
+    private static final int KNOWN_FLAGS = 2047;
+    private static final int ONLY_LIVE = TTL | LIFETIME | FIRST_BAG * 7 | ANNOUNCE;
 
     final byte[] id;
     long epoch;
@@ -42,6 +44,10 @@ final class Record {
     Waiter[] queue = Waiter.NOBODY;
     Ring ring = Ring.EMPTY;
     Bag[] bags = {Bag.NONE, Bag.NONE, Bag.NONE};
+    /** Whether somebody wants to be told when the session expires. */
+    boolean announce;
+    /** Former sessions that expired and wait for their acknowledgement. */
+    Previous[] previous = Previous.NONE;
 
     Record(byte[] id) {
         this.id = id;
@@ -74,6 +80,10 @@ final class Record {
                 record.bags[bag] = Bag.read(cursor);
             }
         }
+        record.announce = (flags & ANNOUNCE) != 0;
+        if ((flags & PREVIOUS) != 0) {
+            record.previous = Previous.read(cursor);
+        }
         cursor.end();
         return record;
     }
@@ -84,6 +94,12 @@ final class Record {
         int size = cursor.u16();
         int at = cursor.take(size);
         return Arrays.copyOfRange(data, at, at + size);
+    }
+
+    /** The first who waits for a session that nobody holds, in a record's bytes; null if there is none. */
+    static Waiter next(byte[] data) {
+        boolean waits = (data[5] & (LEASE | QUEUE)) == QUEUE;
+        return waits ? decode(data, 0, data.length, idOf(data)).queue[0] : null;
     }
 
     private void readTimes(Cursor cursor, int flags) {
@@ -138,7 +154,9 @@ final class Record {
         copy.lease = lease;
         copy.queue = queue;
         copy.ring = ring;
+        copy.previous = previous;
         if (live) {
+            copy.announce = announce;
             copy.live = true;
             copy.revision = revision;
             copy.created = created;
@@ -151,9 +169,21 @@ final class Record {
         return copy;
     }
 
-    /** Leaves what outlives a session: epoch and token (they only rise), lease and queue (a turn goes on), the ring (retries). */
+    /** Ends the session by its time: its data waits for who asked to be told, whatever comes next under this id. */
+    void expire() {
+        if (announce) {
+            previous = Previous.after(this);
+        }
+        empty();
+    }
+
+    /**
+     * Leaves what outlives a session: epoch and token (they only rise), lease and queue (a turn goes on), the ring
+     * (retries), and the former sessions of this id whose end is still to be acknowledged.
+     */
     void empty() {
         live = false;
+        announce = false;
         revision = 0;
         created = 0;
         touched = 0;
@@ -185,6 +215,10 @@ final class Record {
         if (until == NEVER) {
             return NEVER;
         }
+        until += announce ? Previous.KEPT : 0;
+        for (Previous ended : previous) {
+            until = Math.max(until, ended.expired() + Previous.KEPT);
+        }
         until = ring.until(until);
         for (Waiter waiter : queue) {
             until = Math.max(until, waiter.until());
@@ -192,11 +226,32 @@ final class Record {
         return (lease == null ? until : Math.max(until, lease.until())) + APART;
     }
 
+    /** When there is an expired session to be claimed, this one or a former one, ms; or {@link #NEVER}. */
+    long announceAt() {
+        long due = announce ? expiresAt() : NEVER;
+        for (Previous ended : previous) {
+            due = Math.min(due, ended.freeAt());
+        }
+        return due;
+    }
+
+    /** As {@link #announceAt()}, of a record's bytes; of bytes that are none, never. */
+    static long announceAt(byte[] data) {
+        if (data.length < 6 || (Bytes.u16(data, 4) & (ANNOUNCE | PREVIOUS)) == 0) {
+            return NEVER;
+        }
+        try {
+            return decode(data, 0, data.length, idOf(data)).announceAt();
+        } catch (Unreadable unreadable) {
+            return NEVER;
+        }
+    }
+
     int fields() {
         return bags[STATE].count() + bags[PROPS].count() + bags[META].count();
     }
 
-    /** How many bytes {@link #encode()} makes of all but the ring and the queue. */
+    /** How many bytes {@link #encode()} makes of all but the ring, the queue and what waits for acknowledgement. */
     long ownSize() {
         long size = 18 + id.length + (live ? 24 : 0) + (hasTtl ? 8 : 0) + (hasLifetime ? 8 : 0);
         size += lastToken != 0 ? 8 : 0;
@@ -209,7 +264,7 @@ final class Record {
 
     private long size() {
         // the ring's count is counted on both sides
-        long size = ownSize() - 2 + ring.size() + (queue.length > 0 ? 2 : 0);
+        long size = ownSize() - 2 + ring.size() + (queue.length > 0 ? 2 : 0) + Previous.size(previous);
         for (Waiter waiter : queue) {
             size += Waiter.askedSize(waiter.data(), waiter.askedAt()) + 8;
         }
@@ -236,6 +291,7 @@ final class Record {
         for (Bag bag : bags) {
             at = bag.count() > 0 ? bag.write(out, at) : at;
         }
+        Previous.write(previous, out, at);
         return out;
     }
 
@@ -259,6 +315,7 @@ final class Record {
         for (int bag = 0; bag < BAGS; bag++) {
             flags |= bags[bag].count() > 0 ? FIRST_BAG << bag : 0;
         }
+        flags |= (announce ? ANNOUNCE : 0) | (previous.length > 0 ? PREVIOUS : 0);
         return flags;
     }
 }

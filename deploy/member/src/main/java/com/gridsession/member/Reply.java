@@ -20,6 +20,8 @@ final class Reply {
     long revision;
     /** Whose times are told; null = nobody's. */
     Record life;
+    /** When that session ended, if it has. */
+    long endedAt = Record.NEVER;
     boolean hasGrant;
     long token;
     long until;
@@ -65,7 +67,7 @@ final class Reply {
         at = Bytes.put(out, Bytes.put16(out, at, id.length), id);
         at = Bytes.put64(out, Bytes.put64(out, Bytes.put64(out, at, now), epoch), revision);
         if (life != null) {
-            long due = life.expiresAt();
+            long due = Math.min(life.expiresAt(), endedAt);
             at = Bytes.put64(out, Bytes.put64(out, at, life.created), life.ttl);
             at = Bytes.put64(out, Bytes.put64(out, at, life.lifetime), due == Record.NEVER ? 0 : due);
         }

@@ -57,8 +57,9 @@ public final class Rules {
     /** Brings the record to what every command sees: what has ended by `now` is gone. */
     private static void settle(Record record, long now) {
         if (record.live && record.expiresAt() <= now && record.expiresAt() != Record.NEVER) {
-            record.empty();
+            record.expire();
         }
+        record.previous = Previous.settled(record.previous, now);
         if (record.lease != null && record.lease.until() <= now) {
             record.lease = null;
         }
@@ -85,6 +86,7 @@ public final class Rules {
             case Command.LOAD -> load();
             case Command.RENEW -> renew();
             case Command.RELEASE -> release();
+            case Command.CLAIM_EXPIRED -> claim();
             default -> change();
         };
     }
@@ -159,6 +161,7 @@ public final class Rules {
         plain.lease = null;
         plain.queue = Waiter.NOBODY;
         plain.ring = Ring.EMPTY;
+        plain.previous = Previous.NONE;
         byte[] bytes = plain.encode();
         Results results = new Results(bytes.length);
         results.bytes(bytes, 0, bytes.length);
@@ -240,6 +243,38 @@ public final class Rules {
         return record.lease != null && record.lease.token() == token;
     }
 
+    // --- expired sessions -------------------------------------------------------------------------------------------
+
+    private Applied claim() {
+        if (base.ring.find(command.data, command.opIdAt) >= 0) {
+            return answer(Status.TOO_LATE);
+        }
+        int place = Claims.place(base, command, now);
+        if (place < 0) {
+            if (command.renews() || base.previous.length == 0) {
+                return answer(command.renews() ? Status.LEASE_LOST : Status.ABSENT);
+            }
+            Reply held = reply(Status.LEASED);
+            held.grant(0, Claims.firstUntil(base), 0);
+            return answer(held, null);
+        }
+        Record record = Claims.claimed(base, place, command, now);
+        Reply reply = reply(Status.OK);
+        Claims.tell(reply, record, place, !command.renews(), now);
+        reply.about(record);
+        reply.epoch = record.previous[place].epoch();
+        reply.revision = record.previous[place].revision();
+        return finish(reply, record == base ? null : record);
+    }
+
+    private Applied acknowledge() {
+        Record left = Claims.acknowledged(base, command);
+        if (left == null) {
+            throw new Refusal(Status.LEASE_LOST, -1);
+        }
+        return answer(reply(Status.OK), remembering(left, Status.OK, left.revision, Bytes.EMPTY));
+    }
+
     // --- changes ----------------------------------------------------------------------------------------------------
 
     private Applied change() {
@@ -257,6 +292,9 @@ public final class Rules {
             }
             if (command.code == Command.INSTALL) {
                 return install();
+            }
+            if (command.code == Command.ACK_EXPIRED) {
+                return acknowledge();
             }
             if (command.token != 0 && !holds(base, command.token)) {
                 throw new Refusal(Status.LEASE_LOST, -1);
@@ -340,6 +378,7 @@ public final class Rules {
             }
         }
         made.revision++;
+        made.announce |= command.announces();
         made.bags = bags;
         return sized(freed(remembering(made, Status.OK, made.revision, results)));
     }
@@ -398,6 +437,7 @@ public final class Rules {
         made.lease = base.lease;
         made.queue = base.queue;
         made.ring = base.ring;
+        made.previous = base.previous;
         return answer(reply(Status.OK), sized(remembering(made, Status.OK, made.revision, Bytes.EMPTY)));
     }
 

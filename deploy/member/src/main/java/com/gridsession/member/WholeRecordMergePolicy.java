@@ -1,5 +1,6 @@
 package com.gridsession.member;
 
+import com.gridsession.member.Counters.Merged;
 import com.hazelcast.core.HazelcastInstance;
 import com.hazelcast.core.HazelcastInstanceAware;
 import com.hazelcast.nio.ObjectDataInput;
@@ -25,12 +26,16 @@ public final class WholeRecordMergePolicy
         GridMember member = GridMember.of(instance);
         if (existing == null) {
             // nothing stands too, unless those who join may have been left with all the copies there were
-            return member.majority().witnessed() && !member.minorityMayHoldAll() ? null : merging.getRawValue();
+            boolean dropped = member.majority().witnessed() && !member.minorityMayHoldAll();
+            member.counters().merged(dropped ? Merged.NEITHER : Merged.JOINING);
+            return dropped ? null : merging.getRawValue();
         }
         if (member.majority().kept() || !isHigher(merging, existing)) {
             keepExpiry(merging, existing);
+            member.counters().merged(Merged.STANDING);
             return existing.getRawValue();
         }
+        member.counters().merged(Merged.JOINING);
         return merging.getRawValue();
     }
 

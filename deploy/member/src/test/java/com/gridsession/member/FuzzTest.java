@@ -38,7 +38,7 @@ class FuzzTest {
             byte[] command = noise();
             if (command.length > 1 && round % 2 == 0) {
                 command[0] = Command.LAYOUT;
-                command[1] = (byte) (1 + random.nextInt(6));
+                command[1] = (byte) (1 + random.nextInt(Command.NEWEST));
             }
             answers(random.nextBoolean() ? null : noise(), command, given);
         }

@@ -164,6 +164,11 @@ class GridProcessorTest {
         assertTrue(grid.member(0).getCluster().getMembers().stream().anyMatch(it -> it.getUuid().toString().equals(uuid)));
         assertEquals("5.7.0", text(reply));
         assertEquals(2, reply.getShort());
+        assertEquals(Command.NEWEST, reply.getShort());
+        long used = reply.getLong();
+        long live = reply.getLong();
+        long most = reply.getLong();
+        assertTrue(0 < used && used <= most && 0 <= live && live <= most, used + " " + live + " " + most);
         assertFalse(reply.hasRemaining());
     }
 

@@ -44,6 +44,22 @@ class MajorityTest {
     }
 
     @Test
+    void isTakenOverByOneThatStartsAndJoinsIt() {
+        majority.see(3);
+        majority.see(2);
+        majority.see(3);
+        assertTrue(majority.kept(), "a member restarts, and soon after another is cut off");
+        assertFalse(majority.witnessed());
+    }
+
+    @Test
+    void isNotTakenOverByOneWhoseStartMakesIt() {
+        majority.see(2);
+        majority.see(3);
+        assertFalse(majority.kept());
+    }
+
+    @Test
     void isTakenOverFromTheSideThatIsJoined() {
         majority.see(3);
         pass(Majority.MERGE_TIME + 1);

@@ -46,6 +46,16 @@ class MergeTest {
         assertArrayEquals(expected, grid.stored(id, 1), id);
     }
 
+    /** Of how many records merges kept that side, over all members. */
+    private static double counted(Grid grid, String kept) {
+        double sum = 0;
+        for (int index = 0; index < grid.size(); index++) {
+            Counters counters = GridMember.of(grid.member(index)).counters();
+            sum += CountersTest.sample(counters, "merges_total{kept=\"" + kept + "\"}");
+        }
+        return sum;
+    }
+
     /** The entry ends when its own record says, whichever side that came from. */
     private static void assertExpiry(Grid grid, String id) {
         long seconds = Retention.seconds(record(grid, id).retainedUntil(), grid.now());
@@ -75,6 +85,10 @@ class MergeTest {
             assertMerged(larger, "only-ours", onlyOurs);
             assertMerged(larger, "only-theirs", onlyTheirs);
             assertMerged(larger, "deleted", deleted);
+            // on owners and backups alike
+            assertTrue(counted(larger, "joining") >= 2, "theirs, and what only they had");
+            assertTrue(counted(larger, "standing") >= 2, "ours, and what is deleted");
+            assertEquals(0, counted(larger, "neither"));
             for (String id : new String[] {"theirs", "ours", "only-ours", "only-theirs"}) {
                 assertExpiry(larger, id);
             }
@@ -114,6 +128,7 @@ class MergeTest {
                 }
             }
             assertTrue(dropped > 0, "members that kept the majority drop what they never heard of");
+            assertTrue(counted(larger, "neither") >= dropped, "what was dropped is counted");
         }
     }
 

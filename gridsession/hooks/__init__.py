@@ -1,7 +1,9 @@
 """Events a user can observe: frozen values handed to hooks. Metrics and traces are hooks.
 
 A hook is any callable taking one event. It runs on the loop, between two awaits of the library: it must be quick. What
-it raises is logged and goes no further. Session ids are in events in clear; field values never are.
+it raises is logged and goes no further. Session ids are in events in clear; field values never are. Where there is no
+hook, no event is made. Two hooks come with the package: `gridsession.hooks.prometheus` and
+`gridsession.hooks.opentelemetry`; further kinds of event may come, so a hook passes over those it does not know.
 """
 
 from __future__ import annotations
@@ -14,7 +16,39 @@ import structlog
 
 from gridsession._logs import logger
 
-__all__ = ["CommandDone", "CommandRetried", "Event", "Evicted", "Hook", "Hooks", "LeaseRenewed", "MembersChanged"]
+__all__ = [
+    "Announced",
+    "CommandDone",
+    "CommandRetried",
+    "CopiesMissing",
+    "Event",
+    "Evicted",
+    "Expired",
+    "Hook",
+    "Hooks",
+    "LeaseRenewed",
+    "LeaseWaited",
+    "MembersChanged",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An expired session was claimed here and handed to the store's handlers, or to a loop over `expired()`.
+
+    Attributes:
+        reason: `ttl` or `max_lifetime`.
+        late: seconds from its end to the claim.
+        attempt: 1 the first time; more if nobody acknowledged it before.
+        acknowledged: it was acknowledged by this process; otherwise it is told of again.
+    """
+
+    namespace: str
+    session_id: str
+    reason: str
+    late: float
+    attempt: int
+    acknowledged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +61,7 @@ class CommandDone:
         seconds: from call to end, retries included.
         attempts: how often it was sent.
         duplicate: an earlier attempt had been applied.
+        kind: of what: `sessions` or `globals`.
     """
 
     namespace: str
@@ -36,6 +71,7 @@ class CommandDone:
     seconds: float
     attempts: int
     duplicate: bool
+    kind: str = "sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +83,30 @@ class CommandRetried:
     command: str
     attempt: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopiesMissing:
+    """An attempt on the grid was confirmed by fewer copies than must, or refused since too few members are there.
+
+    It does not count: the command is asked for again, or ends in `UnderReplicated` or `OutcomeUnknown`.
+    """
+
+    namespace: str
+    session_id: str
+    command: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The place forgot a session (or global) whose life was over, by its own sweep in this process.
+
+    Members of a grid, Redis and Mongo forget by themselves and tell no client.
+    """
+
+    namespace: str
+    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +127,16 @@ class LeaseRenewed:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseWaited:
+    """A turn found its session held by another and waited `seconds` for it; `granted`, or it gave up or failed."""
+
+    namespace: str
+    session_id: str
+    seconds: float
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MembersChanged:
     """Members as the client sees them: how many are connected and in the cluster."""
 
@@ -74,7 +144,17 @@ class MembersChanged:
     members: int
 
 
-Event: TypeAlias = CommandDone | CommandRetried | Evicted | LeaseRenewed | MembersChanged
+Event: TypeAlias = (
+    Announced
+    | CommandDone
+    | CommandRetried
+    | CopiesMissing
+    | Evicted
+    | Expired
+    | LeaseRenewed
+    | LeaseWaited
+    | MembersChanged
+)
 Hook: TypeAlias = Callable[[Event], None]
 
 
