@@ -2,6 +2,7 @@
 
     POST /webhook/{platform}   a platform's webhook body -> {"session_id": "line:U1", "replies": ["Count: 1"]}
     GET  /healthz              200 while the grid answers
+    GET  /metrics              for Prometheus: commands, their times and outcomes, leases, members
 
 Settings: GRIDSESSION_URL (where sessions live), HOST and PORT to listen on (default 0.0.0.0:8080, for a container).
 Before this faces the internet, check the platform's signature on the raw body (LINE: x-line-signature, Slack:
@@ -15,13 +16,16 @@ import logging
 import os
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from gridsession import Policy, SessionStore, Turn
 from gridsession.errors import GridSessionError, InvalidOption, UnknownEvent
+from gridsession.hooks.prometheus import PrometheusHook
 from gridsession.platforms import events, message_id
 
 _log = logging.getLogger("worker")
 STORE = web.AppKey("store", SessionStore)
+METRICS = web.AppKey("metrics", CollectorRegistry)
 POLICY = Policy(lease=5, wait=10, deadline=5)
 """A dead worker's sessions stay shut until its leases end, hence five seconds."""
 ANSWERS_KEPT = 20
@@ -83,9 +87,14 @@ async def healthz(request: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
 
+async def metrics(request: web.Request) -> web.Response:
+    """What the hook counted, as Prometheus reads it."""
+    return web.Response(body=generate_latest(request.app[METRICS]), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
 async def sessions(app: web.Application):  # type: ignore[no-untyped-def]  # aiohttp's own kind of generator
     """The store lives as long as the application."""
-    async with SessionStore.open(policy=POLICY, namespace="example") as store:
+    async with SessionStore.open(policy=POLICY, namespace="example", hooks=[PrometheusHook(app[METRICS])]) as store:
         app[STORE] = store
         yield
 
@@ -93,9 +102,11 @@ async def sessions(app: web.Application):  # type: ignore[no-untyped-def]  # aio
 def application() -> web.Application:
     """The worker, for any aiohttp server."""
     app = web.Application(client_max_size=1 << 20)
+    app[METRICS] = CollectorRegistry()
     app.cleanup_ctx.append(sessions)
     app.router.add_post("/webhook/{platform}", webhook)
     app.router.add_get("/healthz", healthz)
+    app.router.add_get("/metrics", metrics)
     return app
 
 

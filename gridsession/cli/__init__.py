@@ -6,11 +6,15 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gridsession.errors import GridSessionError
+from gridsession.errors import GridSessionError, InvalidInput
+
+if TYPE_CHECKING:
+    import typer
 
 _COMMANDS: Final = {
+    "bench": "bench:command",
     "chat": "chat:command",
     "clear": "changing:clear",
     "copy": "copying:command",
@@ -19,6 +23,7 @@ _COMMANDS: Final = {
     "doctor": "doctor:command",
     "globals": "globals_:group",
     "import": "importing:command",
+    "jar": "jar:command",
     "ls": "sessions:ls",
     "node": "node:command",
     "restore": "snapshots:restore_command",
@@ -47,7 +52,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"gridsession: the command line needs {missing.name}, which is not installed. "
             'Install it with: pip install "gridsession[cli]" (or "gridsession[node]" to run members too)'
         )
-    del rich  # the demo draws with it; asked for here, so that it is not missed halfway
+    del rich, typer  # asked for here, so that they are not missed halfway
+    try:
+        # one command imports one module, help imports all of them
+        application(_wanted(arguments))(args=arguments, prog_name="gridsession")
+    except GridSessionError as error:
+        from gridsession.cli._tables import tell_error
+
+        tell_error(str(error))
+        sys.exit(2 if isinstance(error, InvalidInput) else 1)
+
+
+def application(names: Iterable[str] = tuple(_COMMANDS)) -> typer.Typer:
+    """The commands of these names, all by default, as typer reads them."""
+    import typer
+
     # No locals in tracebacks: they hold what users stored.
     app = typer.Typer(
         name="gridsession",
@@ -56,20 +75,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         invoke_without_command=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",  # "rich" would keep the line ends of docstrings
     )
     app.callback()(_options())
-    # one command imports one module, help imports all of them
-    for name in _wanted(arguments):
+    for name in names:
         module, _, attribute = _COMMANDS[name].partition(":")
         found = getattr(importlib.import_module(f"gridsession.cli.{module}"), attribute)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
             app.command(name)(found)
-    try:
-        app(args=arguments, prog_name="gridsession")
-    except GridSessionError as error:
-        sys.exit(f"gridsession: {error}")
+    return app
 
 
 def _wanted(arguments: Sequence[str]) -> Iterable[str]:

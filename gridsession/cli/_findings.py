@@ -14,6 +14,8 @@ ADVICE: Final = "advice"
 
 _NOTED_SKEW: Final = 500
 _MOST_CLIENTS: Final = 100
+# Of the heap, and needed for sure: a member that takes over from another needs room, and collections need some too.
+_FILLING, _FULL = 0.6, 0.8
 
 
 class Finding(NamedTuple):
@@ -38,6 +40,7 @@ def findings(members: Sequence[Member], unconfirmed: Mapping[str, int]) -> list[
         *_of_jars(members),
         *_drift(reports),
         *_clocks(reports),
+        *_of_heaps(reports),
         *_of_grid(reports),
     ]
     return sorted(found, key=lambda finding: (finding.level != FAULT, finding.where))
@@ -128,6 +131,12 @@ _SAME: Final[tuple[tuple[str, _Value, str, str], ...]] = (
         ADVICE,
         "go on with the rolling restart until all are the same",
     ),
+    (
+        "knows the commands up to number",
+        lambda told: told.newest,
+        ADVICE,
+        "go on with the rolling restart: what needs newer commands waits until all members know them",
+    ),
     ("Hazelcast is", lambda told: told.hazelcast, ADVICE, "start all from the same package"),
 )
 
@@ -147,6 +156,26 @@ def _clocks(reports: Sequence[Report]) -> Iterator[Finding]:
             f"its clock is {ahead} ms ahead of another member's; {MAX_SKEW} ms are too much",
             "set the clocks by NTP: sessions end early or late by as much",
         )
+
+
+def _of_heaps(reports: Iterable[Report]) -> Iterator[Finding]:
+    for report in reports:
+        share = report.heap.live / report.heap.most if report.heap is not None else 0.0
+        if share > _FULL:
+            yield Finding(
+                FAULT,
+                report.address,
+                f"{share:.0%} of its heap is needed; when it is full, the member ends and the others must take over",
+                "make room now: a shorter ttl, fewer or smaller sessions, another member (--members-declared), or"
+                " restart members one at a time with a larger --memory",
+            )
+        elif share > _FILLING:
+            yield Finding(
+                ADVICE,
+                report.address,
+                f"{share:.0%} of its heap is needed; {_FILLING:.0%} are planned for",
+                "add memory (--memory) or members before it grows: the others take over from one that is lost",
+            )
 
 
 def _of_grid(reports: Sequence[Report]) -> Iterator[Finding]:

@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from hazelcast.errors import HazelcastError
@@ -27,7 +26,6 @@ from gridsession.drivers.hazelcast._probe import Report, address_of, own_sources
 from gridsession.errors import ConnectFailed, MemberUnfit, Unavailable
 from gridsession.hooks import Hooks
 
-_DISTRIBUTED_OBJECTS: Final = 0x000800
 _MAP_SIZE: Final = 0x012A00
 _MEMBER_STATE: Final = 0x200B00
 _PATIENCE: Final = 5.0
@@ -161,24 +159,6 @@ def _one_of_each(partitions: int) -> list[str]:
         keys.setdefault(_wire.partition_of(_wire.key_data(key), partitions), key)
         index += 1
     return list(keys.values())
-
-
-async def maps_of(link: Link, due: float) -> list[str]:
-    """The names of all maps that a client ever used in this cluster.
-
-    Raises:
-        Unavailable: no answer.
-    """
-    try:
-        message = await ask(link, _wire.request(_DISTRIBUTED_OBJECTS, b""), due)
-    except (NotSent, Overdue, HazelcastError) as error:
-        raise Unavailable(f"the members did not tell their maps ({type(error).__name__}): try again") from None
-    texts = []
-    frame = message.start_frame.next
-    while frame is not None:
-        texts.append(bytes(frame.buf))
-        frame = frame.next
-    return [name.decode() for service, name in pairwise(texts) if service == b"hz:impl:mapService"]
 
 
 async def entries(link: Link, space: Space, due: float) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from gridsession._session import KEEP, RESTART, Ttl  # `Ttl` has no public name
 from gridsession._store import SessionStore
 from gridsession.cli import logs
 from gridsession.cli._moves import check_there, open_store
+from gridsession.cli._tables import tell_error
 from gridsession.errors import InvalidInput
 
 T = TypeVar("T")
@@ -64,10 +64,6 @@ def run(url: str, namespace: str | None, work: Callable[[SessionStore], Awaitabl
         return asyncio.run(opened())
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from None
-    except BrokenPipeError:
-        # Whoever read it has read enough; Python's own attempt to write the rest would say so at length.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
 
 
 def run_until_interrupted(url: str, namespace: str | None, work: Callable[[SessionStore], Awaitable[None]]) -> None:
@@ -95,7 +91,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def fail(reason: str) -> NoReturn:
     """End the command with 1 and a sentence on standard error."""
-    typer.echo(f"gridsession: {reason}", err=True)
+    tell_error(reason)
     raise typer.Exit(1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -38,21 +38,41 @@ class Output:
         if self.people:
             self.console.print(Text(printable(text), style=style or ""))
 
+    def paste(self, text: str) -> None:
+        """Something that people copy elsewhere: its lines are broken where it says, and nowhere else."""
+        if self.people:
+            self.console.print(Text(printable(text)), soft_wrap=True)
+
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, head: bool = True, least: int | None = None
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        head: bool = True,
+        least: Mapping[str, int] | None = None,
     ) -> None:
         """A table for people; as `table`."""
         if self.people:
             self.console.print(table(columns, rows, head=head, least=least))
 
 
+def tell_error(reason: str) -> None:
+    """A sentence on standard error: broken between words on a terminal, on one line for scripts."""
+    console = Console(stderr=True, highlight=False, markup=False)
+    console.print(Text(printable(f"gridsession: {reason}")), soft_wrap=not sys.stderr.isatty())
+
+
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, head: bool = True, least: int | None = None
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    head: bool = True,
+    least: Mapping[str, int] | None = None,
 ) -> Table:
     """Text in columns; a heading that begins with `>` is that of numbers, set right.
 
     Args:
-        least: the least width of a column of numbers, for those that go on over several tables.
+        least: least widths of columns, by their headings, for those that go on over several tables.
     """
     made = Table(box=None, show_header=head, pad_edge=False, header_style="bold")
     for name in columns:
@@ -60,7 +80,7 @@ def table(
         made.add_column(
             name.lstrip(">"),
             justify="right" if right else "left",
-            min_width=least if right else None,
+            min_width=None if least is None else least.get(name),
             # A number that is cut is another number.
             no_wrap=right,
             overflow="fold",
@@ -78,12 +98,17 @@ def printable(text: str) -> str:
 def span(seconds: float | None) -> str:
     """A duration for people; None = for ever."""
     if seconds is None:
-        return "never ends"
+        return "for ever"
     if seconds < 120:
         return f"{seconds:.1f} s"
     if seconds < 7_200:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3_600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
+
+
+def heap_mib(heap: Mapping[str, int] | None) -> str:
+    """A member's heap for people: in use, of what there can be; of `{"used": ..., "live": ..., "most": ...}`."""
+    return "?" if heap is None else f"{heap['used'] >> 20}/{heap['most'] >> 20}"
 
 
 def size(count: int) -> str:

@@ -88,7 +88,7 @@ def parsed(name: str, typed: str) -> Any:
     except json.JSONDecodeError as error:
         raise typer.BadParameter(
             f"the value of {name!r} is not JSON (at character {error.pos + 1}); text needs quotes of its own, as in"
-            f" {name}='\"text\"'"
+            f" {repr(name)[1:-1]}='\"text\"'"
         ) from None
     except (GridSessionError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
         raise typer.BadParameter(f"the value of {name!r} is no form of a value that gridsession knows") from None

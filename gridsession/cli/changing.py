@@ -36,7 +36,7 @@ _Life = Annotated[
 def put(
     session_id: SessionKey,
     fields: Annotated[
-        list[str], typer.Argument(metavar="NAME=JSON...", help="Fields to put, as in count=3 step='\"pay\"'.")
+        list[str], typer.Argument(metavar="NAME=JSON", help="Fields to put, as in count=3 step='\"pay\"'.")
     ],
     url: Url,
     namespace: Namespace = None,
@@ -60,7 +60,7 @@ def put(
 
 def unset(
     session_id: SessionKey,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Fields to remove.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Fields to remove.")],
     url: Url,
     namespace: Namespace = None,
     bag: _Bag = Bag.STATE,
@@ -116,7 +116,7 @@ def clear(
 
 
 def delete(
-    session_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Sessions, as in line:U123.")],
+    session_ids: Annotated[list[str], typer.Argument(metavar="ID", help="Sessions, as in line:U123.")],
     url: Url,
     namespace: Namespace = None,
     yes: Yes = False,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
+import json
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from gridsession import SessionStore
+from gridsession.cli._tables import tell_error
 from gridsession.dialects.bottender import ConsoleBot, ConsoleContext
 from gridsession.errors import GridSessionError, InvalidInput, InvalidOption
 
@@ -34,6 +35,7 @@ def command(
     platform: Annotated[str, typer.Option(help="Play this platform.")] = "console",
     user: Annotated[str, typer.Option("--as", help="Play this user of it.")] = "1",
     pretty: Annotated[bool, typer.Option("--pretty", help="Indent what /state and /session answer.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, one object a reply, also on a terminal.")] = False,
 ) -> None:
     """Talks to a bot, line by line; /state, /session, /payload TEXT, /quit and /exit are commands.
 
@@ -45,9 +47,10 @@ def command(
     try:
         handler = count if bot is None else _load(bot)
         store = SessionStore.open("memory://" if url is None else url, namespace=namespace)
-        failed = asyncio.run(_chat(handler, store, platform, user, pretty))
+        say = _say_as_json if as_json else _say
+        failed = asyncio.run(_chat(handler, store, ConsoleBot(store, platform=platform, user=user, pretty=pretty), say))
     except InvalidInput as error:
-        typer.echo(f"gridsession: {error}", err=True)
+        tell_error(str(error))
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         failed = False
@@ -63,35 +66,47 @@ async def count(context: ConsoleContext) -> None:
 
 
 async def _chat(
-    handler: Callable[[ConsoleContext], object], store: SessionStore, platform: str, user: str, pretty: bool
+    handler: Callable[[ConsoleContext], object], store: SessionStore, bot: ConsoleBot, say: Callable[[str], None]
 ) -> bool:
     """Talk until the user quits or the lines end; whether any line failed."""
     failed = False
-    async with store, ConsoleBot(store, platform=platform, user=user, pretty=pretty) as bot:
+    async with store, bot:
         bot.on_event(handler)
         async for line in _typed():
-            try:
-                async with aclosing(bot.hear(line)) as replies:
-                    async for reply in replies:
-                        _say(reply)
-            except GridSessionError as error:
-                failed = True
-                typer.echo(f"{type(error).__name__}: {error}", err=True)
-            except Exception:  # noqa: BLE001 - a handler raises what it likes; the talk goes on
-                failed = True
-                typer.echo(f"{traceback.format_exc()}nothing was written", err=True)
+            async with aclosing(bot.hear(line)) as replies:
+                # Said out here: that nobody reads on is no failure of the handler, which the talk would outlive.
+                while isinstance(reply := await _next(replies), str):
+                    say(reply)
+            failed = failed or reply is _FAILED
             if bot.ended:
                 break
     return failed
 
 
-def _say(reply: str) -> None:
+class _Failed:
+    """A line whose handler raised."""
+
+
+_FAILED: Final = _Failed()
+
+
+async def _next(replies: AsyncGenerator[str, None]) -> str | _Failed | None:
+    """The next reply, or None after the last one; a handler's error is told."""
     try:
-        typer.echo(f"{BOT}{reply}")
-    except BrokenPipeError:
-        # Nobody reads on, as in `gridsession chat | head`; and nothing must be flushed to them at the end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return await anext(replies, None)
+    except GridSessionError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+    except Exception:  # noqa: BLE001 - a handler raises what it likes; the talk goes on
+        typer.echo(f"{traceback.format_exc()}nothing was written", err=True)
+    return _FAILED
+
+
+def _say(reply: str) -> None:
+    typer.echo(f"{BOT}{reply}")
+
+
+def _say_as_json(reply: str) -> None:
+    typer.echo(json.dumps({"event": "reply", "text": reply}))
 
 
 async def _typed() -> AsyncIterator[str]:

@@ -12,19 +12,17 @@ import typer
 from gridsession import SessionStore
 from gridsession.cli import logs
 from gridsession.cli._places import AsJson, Namespace, Url, run
-from gridsession.cli._tables import Output
+from gridsession.cli._tables import Output, heap_mib
 from gridsession.drivers import Reach, parse_url
 from gridsession.errors import InvalidInput, Unavailable
-
-HEAP_NOTE = "heap and garbage collection are not told to clients: see /metrics of each node"
 
 
 def command(url: Url, namespace: Namespace = None, as_json: AsJson = False) -> None:
     """Asks every member for its version, jar, clock, configuration and copies, and says what to do about each finding.
 
     Members that no worker could open a store with are asked too. Ends with 0 if there is no fault (advice is none), 1
-    if there is, so that a rolling restart can wait for it. A member's heap is not told to clients: see /metrics of the
-    node. Elsewhere than on the grid it reads the place once and says what it promises.
+    if there is, so that a rolling restart can wait for it. Heap is told in use and at most; findings judge what of it
+    is needed for sure. Elsewhere than on the grid it reads the place once and says what it promises.
     """
     logs.configure(level=logging.CRITICAL)
     output = Output(as_json=as_json)
@@ -70,11 +68,9 @@ def _grid(url: str, namespace: str | None, output: Output) -> bool:
         output.say(f"{finding.level}: {finding.where}: {finding.what}", "red" if finding.level == FAULT else "yellow")
         output.say(f"  -> {finding.do}")
     healthy = not any(finding.level == FAULT for finding in found)
-    output.line(event="done", ok=healthy, members=len(members), copies=copies, not_seen=["heap"])
+    output.line(event="done", ok=healthy, members=len(members), copies=copies)
     if copies == "confirmed":
         output.say("every partition answers, confirmed by as many copies as are declared")
-    if members:
-        output.say(HEAP_NOTE, "dim")
     output.say("no fault was found" if healthy else "there are faults: see above")
     return healthy
 
@@ -101,7 +97,7 @@ def _facts(member: Any, base: float | None) -> dict[str, Any]:
         "partitions": member.partitions,
         "safe": state and state.safe,
         "clients": state and state.clients,
-        "heap": None,
+        "heap": None if report is None or report.heap is None else report.heap._asdict(),
     }
 
 
@@ -124,10 +120,23 @@ def _cells(facts: dict[str, Any]) -> tuple[str, ...]:
         text("partitions"),
         text("safe"),
         text("clients"),
+        heap_mib(facts["heap"]),
     )
 
 
-_COLUMNS = (">member", "version", "hazelcast", "jar", ">clock", "sees", ">copies", ">owns", "safe", ">clients")
+_COLUMNS = (
+    ">member",
+    "version",
+    "hazelcast",
+    "jar",
+    ">clock",
+    "sees",
+    ">copies",
+    ">owns",
+    "safe",
+    ">clients",
+    ">heap MiB",
+)
 _WORDS: dict[bool | None, str] = {True: "yes", False: "no"}
 
 
@@ -148,5 +157,5 @@ def _elsewhere(url: str, namespace: str | None, output: Output) -> bool:
         advice = f"it is shared within one {promise.atomic.value} only: workers on several machines need the grid"
         output.line(event="finding", level="advice", where="place", what=advice, do="run `gridsession node` on three")
         output.say(f"advice: {advice}", "yellow")
-    output.line(event="done", ok=True, members=0, not_seen=[])
+    output.line(event="done", ok=True, members=0)
     return True

@@ -24,6 +24,8 @@ def configure(stream: TextIO | None = None, *, level: int = logging.INFO) -> Non
     renderer: list[structlog.typing.Processor]
     if stream.isatty():
         renderer = [
+            structlog.processors.format_exc_info,
+            _harmless,
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ]
     else:
@@ -39,3 +41,10 @@ def configure(stream: TextIO | None = None, *, level: int = logging.INFO) -> Non
     root.handlers = [handler]
     root.setLevel(level)
     root.propagate = False
+
+
+def _harmless(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What others made, as an id or a line of a member's log, must not steer the terminal it is shown on."""
+    from gridsession.cli._tables import printable
+
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}

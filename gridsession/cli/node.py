@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,9 +19,24 @@ from gridsession.cli import logs
 from gridsession.errors import InvalidOption, MemberFailed
 from gridsession.node.config import DEFAULT_PORT, NodeConfig, split_addresses
 from gridsession.node.health import HealthServer
-from gridsession.node.process import MemberProcess
+from gridsession.node.metrics import exposition
+from gridsession.node.process import KILLED_AFTER, MemberProcess
 
-_OF_ONE_MEMBER = ("bind", "join", "members_declared", "public_address", "data_dir", "http", "drain_timeout")
+if TYPE_CHECKING:
+    from gridsession.node.snapshots import SnapshotKeeper
+
+_OF_ONE_MEMBER = (
+    "bind",
+    "join",
+    "members_declared",
+    "public_address",
+    "data_dir",
+    "http",
+    "drain_timeout",
+    "snapshot_every",
+    "snapshot_dir",
+    "snapshot_keep",
+)
 
 _log = logger("node")
 
@@ -42,10 +57,19 @@ def command(
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder for what the JVM leaves if it crashes.")] = None,
     public_address: Annotated[str | None, typer.Option(help="HOST:PORT that others reach it at.")] = None,
-    http: Annotated[str | None, typer.Option(help="HOST:PORT for /healthz and /readyz.", show_default="none")] = None,
+    http: Annotated[
+        str | None, typer.Option(help="HOST:PORT for /healthz, /readyz and /metrics.", show_default="none")
+    ] = None,
     drain_timeout: Annotated[
         float | None, typer.Option(help="Seconds to hand partitions over when told to stop.", show_default="90")
     ] = None,
+    snapshot_every: Annotated[
+        float | None, typer.Option(help="Seconds between two snapshots of the whole grid.", show_default="none")
+    ] = None,
+    snapshot_dir: Annotated[
+        Path | None, typer.Option(help="This node's own folder for them; restored from when a grid forms anew.")
+    ] = None,
+    snapshot_keep: Annotated[int | None, typer.Option(help="How many are kept.", show_default="3")] = None,
     members: Annotated[
         int | None, typer.Option(min=1, help="Start a grid of so many members on this machine, to play with.")
     ] = None,
@@ -69,6 +93,9 @@ def command(
         "public_address": public_address,
         "http": http,
         "drain_timeout": drain_timeout,
+        "snapshot_every": snapshot_every,
+        "snapshot_dir": snapshot_dir,
+        "snapshot_keep": snapshot_keep,
     }
     if members is None:
         run_member(NodeConfig.from_options(**options))
@@ -86,21 +113,26 @@ def run_member(config: NodeConfig) -> None:
 
     Raises:
         JavaNotFound: there is no Java 17 or later.
-        MemberFailed: it did not start, or its JVM ended unasked.
+        MemberFailed: it did not start, its JVM ended unasked, or it did not hand its partitions over in time.
+        NodeError: snapshots cannot be kept, or health checks not be answered.
     """
     member = MemberProcess(config)
 
     def stop() -> None:
         member.ask_to_stop()
-        _after(config.drain_timeout, member.kill)
+        _after(config.drain_timeout + KILLED_AFTER, member.kill)
 
-    with _OnSignal(stop), _health_checks(member):
+    if config.snapshot_every is not None:
+        member.holding = "it is not clear yet whether a snapshot must be restored"
+    keeper = _snapshots(member)
+    with _OnSignal(stop), _health_checks(member, keeper):
         try:
             member.start()
             seconds = member.wait_ready()
             _log.info("member_ready", **_facts(config), startup_seconds=round(seconds, 2), pid=member.pid)
             _advise(config, member.members)
-            member.wait()
+            with keeper or contextlib.nullcontext():
+                member.wait()
             if not member.stopped_as_asked:
                 raise member.failure()
         except MemberFailed:
@@ -109,6 +141,7 @@ def run_member(config: NodeConfig) -> None:
                 raise
         finally:
             member.kill()
+    _check_drained(member)
     _log.info("node_stopped", member=config.address)
 
 
@@ -149,13 +182,42 @@ def run_local_grid(members: int, config: NodeConfig) -> None:
                 raise MemberFailed("no member of the local grid is left; see the log above for the reason")
 
 
+def _check_drained(member: MemberProcess) -> None:
+    if not member.cut_short:
+        return
+    seconds = member.config.drain_timeout
+    killed = member.returncode == -signal.SIGKILL
+    _log.error("member_killed" if killed else "drain_incomplete", member=member.config.address, after_seconds=seconds)
+    raise MemberFailed(
+        f"the member at {member.config.address} did not hand its partitions over within {seconds:g} s of being told to "
+        "stop: what only it held is gone. Look at the other members, and give a longer --drain-timeout.",
+        returncode=member.returncode,
+    )
+
+
+def _snapshots(member: MemberProcess) -> SnapshotKeeper | None:
+    if member.config.snapshot_every is None:
+        return None
+    # It brings the Hazelcast client, which a node without snapshots does not need.
+    from gridsession.node.snapshots import SnapshotKeeper
+
+    def settled() -> None:
+        member.holding = ""
+
+    return SnapshotKeeper(member.config, lambda: member.founded, settled)
+
+
 @contextlib.contextmanager
-def _health_checks(member: MemberProcess) -> Iterator[None]:
+def _health_checks(member: MemberProcess, keeper: SnapshotKeeper | None) -> Iterator[None]:
     if member.config.http is None:
         yield
-    else:
-        with HealthServer(member.config.http, lambda: member.health):
-            yield
+        return
+
+    def metrics() -> str:
+        return exposition(member.health, member.told, None if keeper is None else keeper.taken)
+
+    with HealthServer(member.config.http, lambda: member.health, metrics):
+        yield
 
 
 def _facts(config: NodeConfig) -> dict[str, Any]:

@@ -10,18 +10,20 @@ import typer
 # There is no public way to read a record with its times and lease, or several at once.
 from gridsession._commands import Load, Want
 from gridsession._document import to_document
+from gridsession._leases import lease_state
 from gridsession._link import Link, refuse
 from gridsession._record import META, Record, elements
 from gridsession._reply import Status
 from gridsession._store import SessionStore
-from gridsession.cli._held import held
 from gridsession.cli._places import AsJson, Namespace, Reveal, SessionKey, Url, fail, run, seconds
-from gridsession.cli._tables import Output, size, span
+from gridsession.cli._tables import Output, size, span, tell_error
 from gridsession.cli._values import shown, text
-from gridsession.errors import CorruptRecord
+from gridsession.errors import CorruptRecord, Unsupported
 from gridsession.moving._parallel import each
 
 _PAGE = 256
+_WIDTHS = {">idle": 8, ">ttl left": 8, ">revision": 8, ">fields": 6, ">size": 8, "id": 0}
+"""Columns of a list with their least widths, so that page fits under page."""
 
 
 class _Row(NamedTuple):
@@ -62,7 +64,7 @@ def ls(
             rows = [row for row in rows if row.idle >= least][: None if limit is None else limit - count]
             _show_rows(output, rows, head=head)
             for name, fault in faults:
-                typer.echo(f"gridsession: {name!a}: {fault}", err=True)
+                tell_error(f"{name!a}: {fault}")
             head = head and not rows
             count, failed = count + len(rows), failed + len(faults)
             page.clear()
@@ -108,12 +110,11 @@ def _show_rows(output: Output, rows: list[_Row], *, head: bool) -> None:
         facts = {"idle": row.idle, "ttl_left": row.ttl_left, "revision": row.revision}
         output.line(id=row.id, **facts, fields=row.fields, bytes=row.bytes)
     if rows:
-        columns = (">idle", ">ttl left", ">revision", ">fields", ">size", "id")
         cells = [
             (span(row.idle), span(row.ttl_left), f"{row.revision:,}", f"{row.fields}", size(row.bytes), row.id)
             for row in rows
         ]
-        output.table(columns, cells, head=head, least=10)
+        output.table(tuple(_WIDTHS), cells, head=head, least=_WIDTHS)
 
 
 def show(
@@ -196,7 +197,7 @@ def _lease_text(lease: dict[str, Any] | None) -> str:
         return "not known: this place does not tell"
     holder = "free"
     if lease["owner"] is not None:
-        holder = f"held by {lease['owner']}, for {span(lease['left'])} unless renewed (since when is not recorded)"
+        holder = f"held by {lease['owner']}, since {lease['since']}, for {span(lease['left'])} more unless renewed"
     waiting = lease["waiting"]
     return holder + (f"; {len(waiting)} waiting: {', '.join(waiting)}" if waiting else "")
 
@@ -215,17 +216,16 @@ async def _read(link: Link, session_id: str) -> tuple[Record | None, int]:
 async def _lease(link: Link, session_id: str) -> dict[str, Any] | None:
     """Who holds the session and who waits for it; None where the place has no way to tell."""
     try:
-        data = await held(link, session_id)
-    except NotImplementedError:
+        state = await lease_state(link, session_id)
+    except Unsupported:
         return None
-    now = link.driver.now()
-    record = Record(session_id) if data is None else Record.decode(data, expected_id=session_id)
-    lease = record.lease if record.lease is not None and record.lease.until > now else None
+    left = None if state.until is None else max(state.until.timestamp() - link.driver.now() / 1000, 0.0)
     return {
-        "owner": None if lease is None else lease.owner,
-        "left": None if lease is None else (lease.until - now) / 1000,
-        "token": None if lease is None else lease.token,
-        "waiting": [waiter.owner for waiter in record.queue if waiter.until > now],
+        "owner": state.owner,
+        "since": None if state.since is None else state.since.isoformat(timespec="milliseconds"),
+        "left": left,
+        "token": state.token or None,
+        "waiting": list(state.waiting),
     }
 
 

@@ -17,8 +17,9 @@ from rich.progress import Progress as Bars
 
 from gridsession import SessionStore
 from gridsession.cli import logs
-from gridsession.cli._places import AsJson, Url, Yes, confirm, run
+from gridsession.cli._places import AsJson, Url, Yes, confirm, fail, run
 from gridsession.cli._tables import Output, size
+from gridsession.errors import InvalidOption, Unsupported
 from gridsession.moving import Contents, Progress, Report, check_snapshot, restore, snapshot
 
 _Namespaces = Annotated[
@@ -115,10 +116,14 @@ def restore_command(
 
 
 async def _all(store: SessionStore) -> list[str]:
-    # It knows the drivers that can tell, and they bring their clients with them.
-    from gridsession.cli._namespaces import namespaces_of
-
-    return await namespaces_of(store)
+    (link, _) = store._links
+    try:
+        found = await link.driver.namespaces()
+    except Unsupported:
+        raise InvalidOption("this place does not tell its namespaces: name them with --namespace") from None
+    if not found:
+        fail("there are no namespaces at this place")
+    return sorted(found)
 
 
 class _Screen(AbstractContextManager["_Screen"]):

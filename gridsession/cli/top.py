@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter, deque
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from gridsession import SessionStore
 from gridsession.cli._places import AsJson, Namespace, Url, run_until_interrupted
-from gridsession.cli._tables import Output, table
+from gridsession.cli._tables import Output, heap_mib, table
 from gridsession.errors import Unavailable
 
 _PROBE_EVERY = 0.2
@@ -36,14 +37,14 @@ def command(
 
     Seen from here, by one client: changes are those of this namespace's sessions, as they are pushed (reads are not
     seen, and fast changes of one session may count as one); latency is that of this command's own reads of an id that
-    nobody has; sessions of a grid are counted with those that ended and are not swept yet. Heap is not told to
-    clients: see /metrics of each node.
+    nobody has; sessions of a grid are counted with those that ended and are not swept yet. Heap is told by each
+    member, in use and at most, garbage included.
     """
     output = Output(as_json=as_json)
 
     async def work(store: SessionStore) -> None:
         seen = _Seen(store)
-        tasks = [asyncio.create_task(task) for task in (seen.follow(), seen.measure(), seen.count(interval))]
+        tasks = [asyncio.create_task(task) for task in _watching(seen, interval)]
         try:
             with Live(console=output.console, auto_refresh=False, screen=False) as live:
                 looks = 0
@@ -65,6 +66,10 @@ def command(
     run_until_interrupted(url, namespace, work)
 
 
+def _watching(seen: _Seen, interval: float) -> tuple[Coroutine[Any, Any, None], ...]:
+    return seen.follow(), seen.measure(), seen.count(interval), seen.weigh(interval)
+
+
 @dataclass(slots=True)
 class _Seen:
     """What was seen of a place since the last look."""
@@ -74,6 +79,7 @@ class _Seen:
     gaps: int = 0
     failures: int = 0
     sessions: int | None = None
+    heaps: dict[str, dict[str, int] | None] = field(default_factory=dict)
     looked: float = field(default_factory=time.monotonic)
     waits: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
 
@@ -116,6 +122,27 @@ class _Seen:
                 self.sessions = None
             await asyncio.sleep(max(interval, (time.monotonic() - started) * _SHARE_OF_COUNTING))
 
+    async def weigh(self, interval: float) -> None:
+        """Ask each member for its heap."""
+        client = _client(self.store)
+        if client is None:
+            return
+        from gridsession.drivers.hazelcast._probe import address_of, probe
+
+        async def ask(member: Any) -> None:
+            heap = None
+            try:
+                report = await probe(client.link, member, asyncio.get_running_loop().time() + interval)
+                heap = None if report is None or report.heap is None else report.heap._asdict()
+            except Unavailable:
+                # The line above it tells whether it is connected.
+                pass
+            self.heaps[address_of(member)] = heap
+
+        while True:
+            await asyncio.gather(*map(ask, client.link.members()))
+            await asyncio.sleep(interval)
+
     def look(self) -> dict[str, Any]:
         """What there is to tell, and count anew."""
         now = time.monotonic()
@@ -126,14 +153,13 @@ class _Seen:
         waits = sorted(self.waits)
         self.waits.clear()
         return {
-            "members": _members(self.store),
+            "members": _members(self.store, self.heaps),
             "sessions": self.sessions,
             "changes_per_second": round(rate, 1),
             "p50_ms": _share(waits, 0.5),
             "p99_ms": _share(waits, 0.99),
             "failed_reads": failures,
             "gaps": gaps,
-            "heap": None,
         }
 
 
@@ -145,7 +171,7 @@ def _client(store: SessionStore) -> Any:
     return client_of(store)
 
 
-def _members(store: SessionStore) -> list[dict[str, Any]] | None:
+def _members(store: SessionStore, heaps: dict[str, dict[str, int] | None]) -> list[dict[str, Any]] | None:
     client = _client(store)
     if client is None:
         return None
@@ -159,6 +185,7 @@ def _members(store: SessionStore) -> list[dict[str, Any]] | None:
             "address": address_of(member),
             "connected": connection_to(link, member) is not None,
             "partitions": owned[member.uuid],
+            "heap": heaps.get(address_of(member)),
         }
         for member in link.members()
     ]
@@ -175,12 +202,11 @@ def _screen(facts: dict[str, Any]) -> Group:
         ("changes per second", f"{facts['changes_per_second']:,}" + (" (with gaps)" if facts["gaps"] else "")),
         ("read p50 / p99", f"{_text(facts['p50_ms'])} / {_text(facts['p99_ms'])} ms"),
         ("failed reads", str(facts["failed_reads"])),
-        ("heap", "not told to clients: see /metrics of each node" if members is not None else "there are no members"),
     ]
     parts: list[Any] = [Text(time.strftime("%H:%M:%S"), style="bold"), table(("", ""), rows, head=False)]
     if members is not None:
-        cells = [tuple(_text(member[name]) for name in _COLUMNS) for member in members]
-        parts.append(table(("member", "connected", ">partitions"), cells))
+        cells = [(*(_text(member[name]) for name in _COLUMNS), heap_mib(member["heap"])) for member in members]
+        parts.append(table(("member", "connected", ">partitions", ">heap MiB"), cells))
     return Group(*parts)
 
 

@@ -11,7 +11,7 @@ from gridsession.moving._copy import copy
 from gridsession.moving._import import import_sessions
 from gridsession.moving._report import Progress, Report, Tally
 from gridsession.moving._restore import restore
-from gridsession.moving._snapshot import Contents, check_snapshot, snapshot
+from gridsession.moving._snapshot import Contents, check_snapshot, snapshot, snapshot_keys
 from gridsession.moving.sources import SOURCES, Options, Source, open_source
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "open_source",
     "restore",
     "snapshot",
+    "snapshot_keys",
 ]

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from gridsession._commands import Install, Mode
+from gridsession._commands import Install, Load, Mode, Touch, Want
 from gridsession._identity import check_namespace
 from gridsession._link import Link, new_id, refuse
 from gridsession._record import Record
@@ -23,6 +23,8 @@ from gridsession.moving._snapshot import Contents, check_snapshot, digest, links
 from gridsession.moving._snapshot_file import RECORDS, Block, Group, SnapshotReader
 
 _STEPS: Final = ("restore", "verify")
+_TOLERANCE: Final = 1_000
+"""What lives this much shorter (ms) has the same life: reading it takes time."""
 _Work = Callable[[Link, Record, int, Tally], Awaitable[None]]
 
 
@@ -48,8 +50,9 @@ async def restore(
         contents: what `check_snapshot` said of the file, if it was asked already.
         namespaces: only these of the file; none = all.
         to_namespace: whose they become, if it is one namespace only.
-        elapsed: the time since the snapshot counts, so what would have ended by now is left out. Else each session has
-            as much time left as it had when it was read.
+        elapsed: the time since the snapshot counts, so what would have ended by now is left out; what is in place
+            already lives as long as the file says, if that is longer. Else each session has as much time left as it
+            had when it was read.
         resume: a file that is kept while the restore is under way and says where to go on; removed at the end.
         names: what tells this place from others, as its URL, in that file; only a digest is kept.
         on_progress: called after each block.
@@ -134,6 +137,12 @@ async def _put(elapsed: bool, link: Link, record: Record, then: int, tally: Tall
     elif _over(moved, reply):
         tally.add("ended")
     elif reply.present and (reply.epoch, reply.revision) == (record.epoch, record.revision):
+        if elapsed:
+            # It may have been touched since the file before this one was restored, which changes no revision.
+            due = moved.expires_at
+            left = 0 if due is None else max(due - reply.now - _TOLERANCE, 0)
+            touch = Touch(left, record.ttl or 0)
+            await link.ask(record.id, Load(Want.REVISION, touch=touch, not_after=link.not_after()))
         tally.add("there")
     else:
         tally.add("newer")

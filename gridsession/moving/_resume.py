@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from gridsession.errors import InvalidOption, Unavailable
 from gridsession.moving._report import Report
 
 _FORMAT: Final = 1
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 class ResumeFile:
@@ -39,6 +41,8 @@ class ResumeFile:
     def save(self, step: int, cursor: str | None) -> None:
         """Everything before this step and cursor is done. The file is replaced whole or not at all.
 
+        Only its user may read it: the cursor and the problems name session ids.
+
         Raises:
             Unavailable: it cannot be written.
         """
@@ -48,7 +52,10 @@ class ResumeFile:
         state: dict[str, Any] = {"format": _FORMAT, "move": self._move, "step": step, "cursor": cursor}
         made = self._path.with_name(self._path.name + ".new")
         try:
-            made.write_text(json.dumps(state | self.report.to_plain()), encoding="utf-8")
+            # What an ended move left may be readable by others, and keeps its mode if it is only written anew.
+            made.unlink(missing_ok=True)
+            with os.fdopen(os.open(made, _FLAGS, 0o600), "w", encoding="utf-8") as file:
+                file.write(json.dumps(state | self.report.to_plain()))
             made.replace(self._path)
         except OSError as error:
             raise Unavailable(f"{self._path} cannot be written ({type(error).__name__}): copy again") from None

@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -202,6 +202,24 @@ def check_snapshot(path: Path) -> Contents:
         return Contents(identity, namespaces, told["records"], str(told["content"]), path.stat().st_size)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, struct.error, InvalidOption):
         raise CodecError(f"{path} was not written by gridsession: block {number} does not say what it must") from None
+
+
+def snapshot_keys(path: Path) -> Iterator[tuple[str, str, str]]:
+    """Namespace, kind (`sessions` or `globals`) and name of each record in a file, as they come; it blocks.
+
+    Raises:
+        CodecError: as `check_snapshot`, when it comes to the block in question.
+        CorruptRecord: a record cannot be read.
+        Unavailable: the file cannot be read.
+    """
+    namespaces: list[str] = []
+    for block in SnapshotReader(path).blocks():
+        if block.type == START:
+            namespaces = block.json()["namespaces"]
+        elif block.type == RECORDS:
+            group = Group.read(block)
+            for data in group.records:
+                yield namespaces[group.namespace], group.kind, Record.decode(data, strict=True).id
 
 
 def links_of(store: SessionStore, namespace: str) -> tuple[Link, ...]:

@@ -28,6 +28,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,7 +131,8 @@ class SnapshotReader:
             kind, length = HEAD.unpack(fixed)
             if not START <= kind <= END or length > _MOST or (kind == START) != (number == 0):
                 raise self._damaged(number, offset, "what stands there is no block")
-            payload = file.read(length)
+            # Never more than is there: a length makes room for itself before it is found out to be a lie.
+            payload = file.read(min(length, os.fstat(file.fileno()).st_size - file.tell()))
             told = file.read(_SUM)
             if len(payload) < length or len(told) < _SUM:
                 there = len(payload) + len(told)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from gridsession.node.config import NodeConfig
-from gridsession.node.jars import member_jars
+from gridsession.node.jars import MemberJars
 from gridsession.node.java import Java
 from gridsession.node.jvm_log import LOG_FORMAT
 
@@ -17,7 +17,9 @@ _MAIN_CLASS: Final = "com.hazelcast.core.server.HazelcastMemberStarter"
 _SMALL_HEAP: Final = 2 << 30
 
 
-def command_line(java: Java, config: NodeConfig, configuration: Path, more: Sequence[str]) -> list[str]:
+def command_line(
+    java: Java, config: NodeConfig, configuration: Path, more: Sequence[str], jars: MemberJars
+) -> list[str]:
     """What starts a member with the YAML in `configuration`; `more` are options for the JVM."""
     heap = config.heap_bytes
     ipv4 = "false" if config.address.startswith("[") else "true"
@@ -40,7 +42,7 @@ def command_line(java: Java, config: NodeConfig, configuration: Path, more: Sequ
         f"-Dhazelcast.config={configuration}",
         *more,
         "-classpath",
-        member_jars().class_path(os.pathsep),
+        jars.class_path(os.pathsep),
         _MAIN_CLASS,
     ]
 

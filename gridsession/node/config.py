@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import os
 import re
 import socket
@@ -53,6 +54,9 @@ class NodeConfig:
         public_address: `host:port` that others reach it at; None: `bind` and `port`.
         http: `host:port` to answer health checks on; None: nothing listens for them.
         drain_timeout: seconds a member that is told to stop has to hand its partitions over, then it is killed.
+        snapshot_every: seconds between two snapshots of the whole grid that this node writes; None: it writes none.
+        snapshot_dir: this node's own directory for them; at a cold start the newest is restored from there.
+        snapshot_keep: how many are kept.
         limits: what a record may grow to.
         cores: to size thread pools for.
         started_by: told to who asks the member.
@@ -69,6 +73,9 @@ class NodeConfig:
     public_address: str | None = None
     http: str | None = None
     drain_timeout: float = 90.0
+    snapshot_every: float | None = None
+    snapshot_dir: Path | None = None
+    snapshot_keep: int = 3
     limits: Limits = DEFAULT_LIMITS
     cores: int = field(default_factory=usable_cores)
     started_by: str = "gridsession node"
@@ -107,6 +114,13 @@ class NodeConfig:
             "change counts once that many copies confirmed it, and a bare majority must be able to make them",
         )
         _check(0 < self.drain_timeout <= 86_400, f"drain_timeout is {self.drain_timeout}; give 1 to 86400 seconds")
+        _check(
+            (self.snapshot_every is None) == (self.snapshot_dir is None),
+            "snapshots need both --snapshot-every SECONDS and --snapshot-dir DIR",
+        )
+        every = self.snapshot_every
+        _check(every is None or 1 <= every <= 604_800, f"snapshot_every is {every}; give 1 to 604800 seconds")
+        _check(self.snapshot_keep >= 1, f"snapshot_keep is {self.snapshot_keep}; keep at least 1")
         _check(self.cores >= 1, f"cores is {self.cores}; it must be at least 1")
         _check(
             _is_loopback(self.bind) or self.cluster_name != DEFAULT_CLUSTER_NAME,
@@ -159,22 +173,27 @@ class NodeConfig:
         """`host:port` that members and clients reach it at."""
         return self.public_address or _host_port(self._own_host(), self.port)
 
-    def yaml(self) -> str:
+    def yaml(self, *, for_each: bool = False) -> str:
         """The member's configuration for Hazelcast, from the annotated `member.yaml` of this package.
+
+        Args:
+            for_each: it is for each member of the grid: Hazelcast takes the interface that is among those to join.
 
         Raises:
             InvalidOption: the host to bind to has no address.
         """
         template = resources.files("gridsession.node").joinpath("member.yaml").read_text(encoding="utf-8")
-        members = list(dict.fromkeys((self.address, *self.join)))
+        own = None if for_each else self.address
+        members = list(dict.fromkeys(self.join if own is None else (own, *self.join)))
         every_interface = _is_any(self.bind)
         io_threads, operation_threads = _threads(self.cores)
-        return _Template(template).substitute(
+        return _filled(
+            template,
             cluster_name=json.dumps(self.cluster_name),
-            public_address=json.dumps(self.address),
+            public_address=None if own is None else json.dumps(own),
             port=self.port,
             members=json.dumps(members),
-            prefer_ipv4=json.dumps(not self.address.startswith("[")),
+            prefer_ipv4=json.dumps(own is None or not own.startswith("[")),
             bind_any=json.dumps(every_interface),
             restrict_interfaces=json.dumps(not every_interface),
             interface=json.dumps("127.0.0.1" if every_interface else self._own_host()),
@@ -183,6 +202,7 @@ class NodeConfig:
             majority=max(2, self.majority),
             majority_needed=json.dumps(self.members_declared > 1),
             backups=self.sync_backups,
+            drain_seconds=math.ceil(self.drain_timeout),
             io_threads=io_threads,
             operation_threads=operation_threads,
             started_by=json.dumps(self.started_by),
@@ -203,6 +223,13 @@ class NodeConfig:
 class _Template(string.Template):
     # `$` belongs to Hazelcast, which replaces `${...}` by system properties
     delimiter = "@"
+
+
+def _filled(template: str, **values: object) -> str:
+    """The template with these values; a line whose value is None is left out."""
+    left_out = {f"@{name}" for name, value in values.items() if value is None}
+    lines = (line for line in template.splitlines(keepends=True) if not left_out.intersection(line.split()))
+    return _Template("".join(lines)).substitute(values)
 
 
 def _check(holds: bool, fault: str) -> None:
@@ -264,13 +291,13 @@ def _variable(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def _from_text(name: str, text: str) -> Any:
-    if name in {"port", "members_declared", "backups"}:
+    if name in {"port", "members_declared", "backups", "snapshot_keep"}:
         return _whole(name, text)
-    if name == "drain_timeout":
+    if name in {"drain_timeout", "snapshot_every"}:
         return _seconds(name, text)
     if name == "join":
         return split_addresses(text)
-    return Path(text) if name == "data_dir" else text
+    return Path(text) if name in {"data_dir", "snapshot_dir"} else text
 
 
 def split_addresses(text: str) -> tuple[str, ...]:

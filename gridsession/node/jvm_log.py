@@ -19,6 +19,8 @@ _LATE = re.compile(
 _FAULT = re.compile(r"^(?:Exception in thread|Caused by:|Error|java\.lang\.\w+Error|Terminating due to)")
 _KIND = re.compile(r"^(?:Exception in thread \S+ |Caused by: )?(?:[\w.$]+(?:Exception|Error): )?")
 _LONGEST = 4000
+# All that keeps strangers out; logs are read by more people than may know it.
+_SECRET = re.compile(r"(Cluster name: )\S+")
 
 # (pattern, name of the event, level): the moments an operator waits for.
 _MOMENTS = (
@@ -88,7 +90,7 @@ def _spoken(line: str) -> LogEvent:
 
 def _record(text: str) -> LogEvent:
     _, level_name, logger, message = (text.split(_CUT, 3) + [""] * 3)[:4]
-    message = _ADDRESS.sub("", message)[:_LONGEST].rstrip()
+    message = _SECRET.sub(r"\1***", _ADDRESS.sub("", message))[:_LONGEST].rstrip()
     level = _LEVELS.get(level_name, "debug")
     for pattern, name, moment_level in _MOMENTS:
         if found := pattern.search(message):

@@ -19,11 +19,14 @@ from gridsession.errors import MemberFailed
 from gridsession.node.command import command_line, dismiss, guard
 from gridsession.node.config import NodeConfig
 from gridsession.node.health import Health
-from gridsession.node.jars import JARS_DIRECTORY, checkout_sources, staleness
+from gridsession.node.jars import JARS_DIRECTORY, MemberJars, checkout_sources, member_jars, staleness
 from gridsession.node.java import Java, find_java
 from gridsession.node.jvm_log import JvmLog, LogEvent
+from gridsession.node.metrics import METRICS_FILE, METRICS_PROPERTY, Told, told_in, unfit
 
 START_SECONDS: Final = 60.0
+KILLED_AFTER: Final = 5.0
+"""Seconds a member has, past its `drain_timeout`, to end by itself: then it is killed."""
 _KEPT_FAULTS = 3
 
 _log = logger("node")
@@ -37,10 +40,16 @@ class MemberProcess:
         java: the Java to run it; None: the first that is found.
         jvm_options: more options for the JVM.
         on_event: called with each event of the JVM's log, on the thread that reads it; None: they are logged.
+        jars: other jars than this package's, as those of an earlier version; they are taken as they are.
+
+    Attributes:
+        startup_seconds: what its last start took; None until it has started.
+        founded: it found no cluster and made a new one, which was empty.
+        holding: why it must not be sent work although it joined; empty if it may.
 
     Raises:
         JavaNotFound: there is no Java 17 or later.
-        MemberFailed: the jars are missing or, in a source tree, stale.
+        MemberFailed: the package's jars are missing or, in a source tree, stale.
     """
 
     def __init__(
@@ -50,15 +59,19 @@ class MemberProcess:
         java: Java | None = None,
         jvm_options: Sequence[str] = (),
         on_event: Callable[[LogEvent], None] | None = None,
+        jars: MemberJars | None = None,
     ) -> None:
-        if fault := staleness(JARS_DIRECTORY, checkout_sources()):
+        if jars is None and (fault := staleness(JARS_DIRECTORY, checkout_sources())):
             raise MemberFailed(
                 f"{fault}. In a source tree, build the jars with python deploy/member/hatch_build.py "
                 "(or pip install -e .); elsewhere, install gridsession again."
             )
         self.config = config
         self.startup_seconds: float | None = None
+        self.founded = False
+        self.holding = ""
         self._java = java or find_java()
+        self._jars = jars or member_jars()
         self._jvm_options = tuple(jvm_options)
         self._on_event = on_event or self._report
         self._changed = threading.Condition()
@@ -69,6 +82,8 @@ class MemberProcess:
         self._reader: threading.Thread | None = None
         self._run_dir: Path | None = None
         self._asked_to_stop = False
+        self._asked_at: float | None = None
+        self._stop_seconds = 0.0
         self._ended = False
 
     @property
@@ -92,6 +107,12 @@ class MemberProcess:
         return self._asked_to_stop and not self.alive
 
     @property
+    def cut_short(self) -> bool:
+        """Whether its time was up, or it was killed, before it handed its partitions over as `ask_to_stop` asked."""
+        late = self._stop_seconds >= self.config.drain_timeout
+        return self._asked_at is not None and (late or self.returncode == -signal.SIGKILL)
+
+    @property
     def members(self) -> int:
         """How many members this one last saw in the cluster, itself included; 0 before it joined."""
         return self._members
@@ -109,7 +130,17 @@ class MemberProcess:
             reason = "it is starting"
         elif members < config.majority:
             reason = f"it sees {members} of the {config.majority} members that must be there to serve"
+        elif self.holding:
+            reason = self.holding
+        elif config.http is not None:
+            reason = unfit(self.told)
         return Health(self.alive or not self._ended, not reason, reason, members, config.majority)
+
+    @property
+    def told(self) -> Told | None:
+        """What the member last told of itself in numbers; None before it did, or if its `http` is None."""
+        run_dir = self._run_dir
+        return None if run_dir is None else told_in(run_dir / METRICS_FILE)
 
     def start(self, *, founding: bool = False) -> None:
         """Starts the JVM and returns at once; see `wait_ready`.
@@ -124,16 +155,20 @@ class MemberProcess:
             self._reader.join()
         self._clean_up()
         self._members, self._faults, self.startup_seconds, self._asked_to_stop = 0, [], None, False
-        self._ended = False
+        self._asked_at, self._stop_seconds = None, 0.0
+        self._ended = self.founded = False
         if self.config.data_dir:
             self.config.data_dir.mkdir(parents=True, exist_ok=True)
         self._run_dir = Path(tempfile.mkdtemp(prefix="gridsession-member-"))
         configuration = self._run_dir / "member.yaml"
         config = replace(self.config, join=()) if founding else self.config
         configuration.write_text(config.yaml(), encoding="utf-8")
+        options = self._jvm_options
+        if self.config.http is not None:
+            options = (*options, f"-D{METRICS_PROPERTY}={self._run_dir / METRICS_FILE}")
         started = time.monotonic()
         self._process = subprocess.Popen(
-            command_line(self._java, self.config, configuration, self._jvm_options),
+            command_line(self._java, self.config, configuration, options, self._jars),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -181,9 +216,9 @@ class MemberProcess:
         """Stops it gracefully: it hands its partitions to the others first.
 
         Args:
-            timeout: seconds until it is killed; None: the configuration's `drain_timeout`.
+            timeout: seconds until it is killed; None: 5 more than the configuration's `drain_timeout`.
         """
-        timeout = self.config.drain_timeout if timeout is None else timeout
+        timeout = self.config.drain_timeout + KILLED_AFTER if timeout is None else timeout
         if self.alive:
             self.ask_to_stop()
             if self.wait(timeout) is None:
@@ -194,8 +229,11 @@ class MemberProcess:
     def ask_to_stop(self) -> None:
         """Asks it to stop gracefully and returns at once."""
         self._asked_to_stop = True
+        process = self._running()
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
-            self._running().send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Ends it at once, as a crash would (SIGKILL)."""
@@ -233,6 +271,9 @@ class MemberProcess:
         finally:
             stdout.close()
             process.wait()
+            if self._asked_at is not None:
+                # The JVM closes its log while it stops: that Hazelcast gave up handing over is told by the time only.
+                self._stop_seconds = time.monotonic() - self._asked_at
             dismiss(watching)
             with self._changed:
                 # Said here and not read off this thread, which still lives while it tells.
@@ -249,7 +290,12 @@ class MemberProcess:
         if event.event == "member_started":
             self.startup_seconds = time.monotonic() - started
         elif event.event == "members_changed":
+            if not self._members:
+                self.founded = event.size == 1
             self._members = event.size
+        elif event.event == "member_merging":
+            # What it founded goes up in a cluster that was there.
+            self.founded = False
         elif event.level == "error":
             self._faults = [*self._faults, event.headline][-_KEPT_FAULTS:]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, namespace: str) -> Pla
         return Place(request.getfixturevalue("grid").url, namespace)
     (tmp_path / "place").mkdir()
     return Place((tmp_path / "place").as_uri(), namespace)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> Iterator[None]:
+    """Commands started here end by Ctrl-C, also where this run is a script's background job, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_one_command_imports_one_module() -> None:
         (("unset", "a:b", "c", "--url", "file:///tmp"), "add --yes"),
         (("globals", "delete", "a", "--url", "file:///tmp"), "add --yes"),
         (("doctor", "--url", "hazelcast://a:b/c"), "is not host:port"),
-        (("snapshot", "/tmp/x", "--url", "file:///tmp", "--all-namespaces", "--namespace", "a"), "does not go with"),
+        (("snapshot", "x.gsr", "--url", "file:///tmp", "--all-namespaces", "--namespace", "a"), "does not go with"),
     ],
 )
 def test_called_wrongly_it_ends_with_2(arguments: tuple[str, ...], said: str, script: Script) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gridsession.cli._findings import findings
 from gridsession.cli._grid import Member, State
-from gridsession.drivers.hazelcast._probe import Report
+from gridsession.drivers.hazelcast._probe import Heap, Report
 from gridsession.sync import SessionStore
 from gridsession.testing.local_grid import LocalGrid
 from tests.cli.conftest import Script
@@ -42,7 +46,9 @@ def test_watch_and_top_on_a_terminal_until_ctrl_c(place: Place, terminal: Termin
         assert terminal.ended()[0] == 0
         terminal.type("top", *place.options, "--interval", "0.3")
         text = terminal.wait_for(r"sessions +1 ")
-        text += terminal.wait_for(r"heap +(not told to clients|there are no members)")
+        text += terminal.wait_for(r"failed reads +0")
+        if place.url.startswith("hazelcast"):
+            terminal.wait_for(r"127\.0\.0\.1:\d+ +yes +\d+ +\d+/\d+")
         assert "changes per second" in text
         terminal.keys("\x03")
         assert terminal.ended()[0] == 0
@@ -55,11 +61,15 @@ def test_top_tells_what_a_client_can_see(place: Place, script: Script) -> None:
     looked = script("top", *place.options, "--interval", "0.3", "--count", "2")
     assert (looked.code, looked.errors, len(looked.lines)) == (0, "", 2)
     last = looked.last
-    assert (last["sessions"], last["changes_per_second"], last["failed_reads"], last["heap"]) == (3, 0.0, 0, None)
+    assert (last["sessions"], last["changes_per_second"], last["failed_reads"]) == (3, 0.0, 0)
     assert last["p99_ms"] >= last["p50_ms"] > 0
     if place.url.startswith("hazelcast"):
         assert [member["connected"] for member in last["members"]] == [True] * 3
         assert sum(member["partitions"] for member in last["members"]) == 271
+        for member in last["members"]:
+            heap = member["heap"]
+            assert 0 < heap["live"] < heap["most"] <= 192 << 20
+            assert 0 < heap["used"] <= heap["most"]
     else:
         assert last["members"] is None
 
@@ -76,6 +86,8 @@ def test_doctor_finds_nothing_wrong_with_what_is_well(place: Place, script: Scri
             assert (member["same_jar"], member["safe"], member["declared"], member["sees"]) == (True, True, 3, 3)
             assert abs(member["clock_ms"]) < 100
             assert member["address"] in text
+            assert 0 < member["heap"]["used"] <= member["heap"]["most"] <= 192 << 20
+        assert re.search(r"\d+/1\d\d$", text, re.MULTILINE), "heap in MiB"
         assert looked.last["copies"] == "confirmed"
         assert "no fault was found" in text
     else:
@@ -110,6 +122,27 @@ def well(address: str = "a:1", **changes: object) -> Member:
     return Member(address, True, report=report(address, **changes), state=State(True, True, 3, 0), same_jar=True)
 
 
+def test_a_heap_full_of_garbage_is_none_of_sessions() -> None:
+    assert findings([well("a:1", heap=Heap(199 << 20, 100 << 20, 200 << 20)), well("b:1")], {}) == []
+
+
+def test_doctor_finds_a_heap_that_fills_with_sessions(script: Script) -> None:
+    with LocalGrid(1, memory="64m") as grid, SessionStore.open(grid.url) as store:
+        for number in range(200):
+            store.session(f"line:{number}").set("text", secrets.token_bytes(200_000))
+        deadline = time.monotonic() + 20
+        while not (found := _heap_findings(script, grid.url)):
+            assert time.monotonic() < deadline, "it is not found"
+        (finding,) = found
+        assert finding["level"] == "advice"
+        assert re.match(r"(6|7)\d% of its heap is needed", finding["what"])
+
+
+def _heap_findings(script: Script, url: str) -> list[dict[str, Any]]:
+    lines = script("doctor", "--url", url).lines
+    return [line for line in lines if line["event"] == "finding" and "heap" in line["what"]]
+
+
 def test_nothing_is_found_where_all_is_well() -> None:
     assert findings([well("a:1"), well("b:1"), well("c:1")], {}) == []
 
@@ -127,6 +160,8 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (well("c:1", hazelcast="5.8.0"), "advice", "Hazelcast is 5.8.0"),
         (well("c:1", clock_low=4000, clock_high=4001), "fault", "2999 ms ahead"),
         (well("c:1", clock_low=1900, clock_high=1901), "advice", "899 ms ahead"),
+        (well("c:1", heap=Heap(190 << 20, 130 << 20, 200 << 20)), "advice", "65% of its heap is needed"),
+        (well("c:1", heap=Heap(190 << 20, 170 << 20, 200 << 20)), "fault", "85% of its heap is needed"),
         (well("c:1", seen=4), "fault", "4 members are there and 3 are declared"),
     ],
 )
@@ -178,3 +213,28 @@ def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path, script: Scrip
     for command in ("ls", "top", "watch", "doctor"):
         assert script(command, "--url", f"file://{tmp_path}/nowhere").code == 2
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_each_bench_goes_to_one_namespace_and_leaves_no_session_of_its_own(tmp_path: Path, script: Script) -> None:
+    url = tmp_path.as_uri()
+    with SessionStore.open(url, namespace="bench") as store:
+        store.session("line:mine").set("a", 1)
+    for _ in range(2):
+        ended = script(
+            "bench",
+            "--url",
+            url,
+            "--seconds",
+            "0.1",
+            "--rounds",
+            "1",
+            "--warm-up",
+            "0",
+            "--sessions",
+            "3",
+            "--callers",
+            "1",
+        )
+        assert (ended.code, {line["case"] for line in ended.lines}) == (0, {"load", "update", "turn"})
+    told = script("snapshot", str(tmp_path / "all.gsr"), "--url", url, "--all-namespaces", "--json").last
+    assert told["records"] == {"bench/sessions": 1, "bench/globals": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -60,7 +61,7 @@ def test_show_masks_secrets_tells_the_lease_and_touches_nothing(place: Place, sc
         assert (facts["props"], facts["remembered"], facts["revision"]) == ({"name": "Ploy"}, {"messages": 1}, 3)
         assert (facts["ttl"], facts["max_lifetime"]) == (600, None)
         assert facts["idle"] + facts["ttl_left"] == pytest.approx(600, abs=0.01)
-        assert facts["lease"] == {"owner": None, "left": None, "token": None, "waiting": []}
+        assert facts["lease"] == {"owner": None, "since": None, "left": None, "token": None, "waiting": []}
         again = script("show", "line:a", *place.options, "--reveal").last
         assert again["state"]["apiKey"] == "sesame"
         assert again["idle"] > facts["idle"]
@@ -72,6 +73,7 @@ def test_show_masks_secrets_tells_the_lease_and_touches_nothing(place: Place, sc
                 assert time.monotonic() < deadline
             assert [lease["owner"]] == lease["waiting"]
             assert 0 < lease["left"] <= 30
+            assert datetime.fromisoformat(lease["since"]) < datetime.now(UTC)
         waiter.join()
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from gridsession import Policy, SessionStore
-from gridsession.cli._namespaces import namespaces_of
 from gridsession.drivers.memory import MemoryDriver
 from gridsession.errors import CodecError, GridSessionError, InvalidOption, Unavailable
 from gridsession.moving import check_snapshot, restore, snapshot
@@ -241,13 +240,6 @@ def test_several_namespaces_in_one_file(place: Place, script: Script, tmp_path: 
     assert {name for name, count in every.last["records"].items() if count} == {
         f"{kind}/{what}" for kind in (other, "blue") for what in ("sessions", "globals")
     }
-
-
-@pytest.mark.grid
-async def test_a_grid_tells_its_namespaces(grid: LocalGrid, namespace: str) -> None:
-    async with SessionStore.open(grid.url, namespace=namespace) as store:
-        await store.session("test:1").set("a", 1)
-        assert namespace in await namespaces_of(store)
 
 
 async def test_a_file_under_way_belongs_to_one_snapshot(tmp_path: Path) -> None:

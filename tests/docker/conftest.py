@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,37 @@ ENGINE = HERE / "engine.sh"
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> None:
-    """An engine with compose v2 and the base image; a visible skip where that cannot be, a failure under CI=true."""
+def docker_engine() -> Iterator[None]:
+    """An engine with compose v2 and the base image; a visible skip where that cannot be, a failure under CI=true.
+
+    One that was made here ends with the tests.
+    """
     if not shutil.which("docker") and os.geteuid() != 0 and os.environ.get("CI") != "true":
         pytest.skip("no Docker engine, and making one needs root")
+    before = _private_engine()
     exports = subprocess.run([ENGINE, "start"], stdout=subprocess.PIPE, text=True, timeout=300, check=True).stdout
     for line in exports.splitlines():
         name, _, value = shlex.split(line)[1].partition("=")
         os.environ[name] = value
-    subprocess.run([ENGINE, "compose"], stdout=subprocess.DEVNULL, timeout=600, check=True)
-    subprocess.run([ENGINE, "base-image"], stdout=subprocess.DEVNULL, timeout=600, check=True)
+    try:
+        # From nothing both take minutes: compose is built with Go, the base image out of Debian's packages.
+        subprocess.run([ENGINE, "compose"], stdout=subprocess.DEVNULL, timeout=1200, check=True)
+        subprocess.run([ENGINE, "base-image"], stdout=subprocess.DEVNULL, timeout=600, check=True)
+        yield
+    finally:
+        if exports and _private_engine() != before:
+            subprocess.run([ENGINE, "stop"], timeout=60, check=True)
+
+
+def _private_engine() -> str:
+    """The process id of the engine that engine.sh keeps, if it ever ran: whether it is ours to stop."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = Path(os.environ.get("DOCKER_ENGINE_HOME") or Path(cache, "docker-engine"))
+    try:
+        pid = (home / "d.pid").read_text()
+    except FileNotFoundError:
+        return ""
+    return pid if Path(f"/proc/{pid.strip()}").exists() else ""
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +66,7 @@ def docker_compose_project_name() -> str:
 
 @pytest.fixture(scope="session")
 def docker_setup(docker_engine: None) -> list[str]:
+    _began.append(time.monotonic())
     # pytest-docker does not clean up after an `up` that failed: what such a run left is cleared first
     return ["down -v --remove-orphans --timeout 5", "up --build --wait --wait-timeout 240"]
 
@@ -54,13 +76,21 @@ def docker_cleanup() -> list[str]:
     return ["down -v --remove-orphans --timeout 5"]
 
 
+_began: list[float] = []
+
+
 class Cluster:
-    """The running services, as an operator and as a platform sees them."""
+    """The running services, as an operator and as a platform sees them.
+
+    Attributes:
+        seconds_up: what `docker compose up --build --wait` took.
+    """
 
     WORKERS = ("worker1", "worker2")
     NODES = ("node1", "node2", "node3")
 
     def __init__(self, file: str, project: str) -> None:
+        self.seconds_up = time.monotonic() - _began[0]
         self._command = ["docker", "compose", "-f", file, "-p", project]
         self._ports: dict[str, int] = {}
         self.network = f"{project}_default"

@@ -125,6 +125,18 @@ BODIES: dict[str, tuple[str, Callable[[str], bytes]]] = {
 }
 
 
+def _tell(**figures: float) -> None:
+    """For who wants to know how long it took: shown by -rP."""
+    print(json.dumps(figures))  # noqa: T201
+
+
+def test_up_is_enough(cluster: Cluster) -> None:
+    began = time.monotonic()
+    status, answer = cluster.post("worker1", "telegram", _telegram(1, next(_numbers)))
+    assert (status, answer) == (200, {"session_id": "telegram:1", "replies": ["Count: 1"]})
+    _tell(built_and_healthy=round(cluster.seconds_up, 1), answered=round(time.monotonic() - began, 2))
+
+
 @pytest.mark.parametrize("platform", BODIES)
 def test_either_worker_answers_and_a_second_delivery_counts_nothing(
     platform: str, cluster: Cluster, healthy: Callable[[], None]
@@ -154,6 +166,8 @@ class Load:
         self._cluster = cluster
         self._users = [1_000_000 * next(_numbers) + user for user in range(users)]
         self.sent: Counter[int] = Counter()
+        self.longest = 0.0
+        """Seconds that the message that waited longest waited for its answer, its second deliveries included."""
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(clients)
@@ -171,6 +185,7 @@ class Load:
                 time.sleep(0.05)
             with self._lock:
                 self.sent[user] += 1
+                self.longest = max(self.longest, time.monotonic() - began)
 
     def run_on(self, messages: int) -> None:
         goal = self.sent.total() + messages
@@ -254,6 +269,7 @@ def test_all_nodes_restarted_one_after_another_lose_nothing(cluster: Cluster, he
         cluster.wait_healthy(node)
     load.run_on(50)
     load.check()
+    _tell(rolled=len(cluster.NODES), turns=load.sent.total(), lost=0, failed=0, longest_wait=round(load.longest, 1))
 
 
 def test_the_image_runs_without_root_and_writes_nothing(cluster: Cluster, healthy: Callable[[], None]) -> None:

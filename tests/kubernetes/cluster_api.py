@@ -15,6 +15,7 @@ KINDS = {
     "apps/v1": {"statefulsets": "StatefulSet", "deployments": "Deployment"},
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
     "networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy"},
+    "monitoring.coreos.com/v1": {"servicemonitors": "ServiceMonitor", "prometheusrules": "PrometheusRule"},
 }
 VERSION = {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
 

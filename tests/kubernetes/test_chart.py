@@ -10,10 +10,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 
 from gridsession._limits import Limits
 from gridsession.node.config import NodeConfig
+from tests.prometheus import DASHBOARD, alerts, panels
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "kubernetes"
@@ -84,3 +86,43 @@ def test_the_sample_worker_is_in_the_image() -> None:
     (path,) = re.findall(r"command: \[python, /opt/example/(.+)\]", (CHART / "values.yaml").read_text())
     assert (ROOT / "deploy" / "example" / path).is_file()
     assert "COPY deploy/example /opt/example" in (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+def test_each_alert_says_what_is_wrong_and_the_runbook_what_to_do() -> None:
+    rules = alerts()
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 10
+    runbook = (ROOT / "deploy" / "README.md").read_text()
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"]["summary"].endswith(".")
+        assert f"| `{rule['alert']}` |" in runbook, "it is not in the runbook"
+    assert set(re.findall(r"`(Gridsession\w+)`", runbook)) == {rule["alert"] for rule in rules}
+
+
+def test_one_grid_that_is_gone_is_missed_though_another_is_there() -> None:
+    (gone,) = [each["expr"] for each in alerts() if each["alert"] == "GridsessionGone"]
+    promql_parser.parse(gone)
+    _, _, one = " ".join(gone.split()).partition(" or ")
+    assert re.fullmatch(r"\(count by \(job\) \(.+\[6h\]\)\) unless count by \(job\) \(gridsession_node_alive\)\)", one)
+
+
+def test_the_dashboard_is_one_that_grafana_takes() -> None:
+    board = json.loads(DASHBOARD.read_text())
+    names = {variable["name"] for variable in board["templating"]["list"]}
+    assert names == {"datasource", "job"}
+    seen: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        where = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(where["x"], where["x"] + where["w"])
+            for y in range(where["y"], where["y"] + where["h"])
+        }
+        assert not cells & seen, f"{panel['title']} lies on another"
+        assert where["x"] + where["w"] <= 24
+        seen |= cells
+    for panel in panels():
+        assert panel["datasource"]["uid"] == "${datasource}"
+        for target in panel["targets"]:
+            assert '{job=~"$job"' in target["expr"], f"{panel['title']} shows all grids"
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])

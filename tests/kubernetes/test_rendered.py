@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +14,7 @@ import pytest
 
 from gridsession.node.config import NodeConfig
 from tests.kubernetes.chart import NAME, NAMESPACE, OWNED, Helm, admits, selects
+from tests.prometheus import DASHBOARD, alerts
 
 # the first test may build Helm
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
@@ -28,8 +31,10 @@ EVERYTHING = (
     'tolerations=[{"key":"grid","operator":"Exists"}]',
     'priorityClassName="high"',
     'podAnnotations={"mesh":"on"}',
+    'snapshots={"every":60,"size":"5Gi","storageClass":"ssd"}',
     'networkPolicy.workerNamespaces=["shop"]',
     'networkPolicy.healthFrom=[{"podSelector":{"matchLabels":{"app":"prometheus"}}}]',
+    'monitoring={"serviceMonitor":true,"alerts":true,"dashboard":true,"interval":"15s","labels":{"release":"prometheus"}}',
 )
 CHOICES = {
     "defaults": (),
@@ -38,6 +43,7 @@ CHOICES = {
     "a Secret that exists": ('existingSecret="orders"', 'secretKey="name"', "worker.enabled=true"),
 }
 MI = 1 << 20
+MONITORING = "monitoring.coreos.com/v1"
 
 
 def bytes_of(quantity: str) -> int:
@@ -60,7 +66,77 @@ def test_each_object_keeps_to_the_schemas_of_kubernetes(helm: Helm, values: tupl
     objects = helm.template(*values).objects
     assert {"StatefulSet", "Service", "ServiceAccount"} <= {each["kind"] for each in objects}
     for each in objects:
+        if each["apiVersion"] == MONITORING:
+            # the operator's own kinds: the next test reads them
+            continue
         kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_prometheus_is_told_where_the_nodes_are_and_what_to_alert_of(helm: Helm) -> None:
+    assert not {"ServiceMonitor", "PrometheusRule", "ConfigMap"} & {each["kind"] for each in helm.template().objects}
+    rendered = helm.template(*EVERYTHING)
+    monitor, rule = rendered.one("ServiceMonitor"), rendered.one("PrometheusRule")
+    for each in (monitor, rule):
+        assert each["apiVersion"] == MONITORING
+        assert each["metadata"]["labels"]["release"] == "prometheus"
+        assert each["metadata"]["labels"]["app.kubernetes.io/name"] == "gridsession"
+    service = rendered.one("Service")
+    assert selects(monitor["spec"]["selector"], service["metadata"]["labels"])
+    assert not selects(monitor["spec"]["selector"], rendered.one("Service", f"{NAME}-worker")["metadata"]["labels"])
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert (endpoint["path"], endpoint["interval"], endpoint["honorLabels"]) == ("/metrics", "15s", True)
+    (port,) = [each for each in service["spec"]["ports"] if each["name"] == endpoint["port"]]
+    assert port["targetPort"] in {each["name"] for each in rendered.node["ports"]}
+    assert service["spec"]["publishNotReadyAddresses"] is True, "nodes that are not ready are read too"
+    rules = [each for group in rule["spec"]["groups"] for each in group["rules"]]
+    # as they are, but that of a grid that is gone: this one is missed also if it never came
+    gone = f'absent(gridsession_node_alive{{job="{NAMESPACE}/{NAME}"}})'
+    expected = [each | {"expr": each["expr"].replace("absent(gridsession_node_alive)", gone)} for each in alerts()]
+    assert expected == rules
+    assert gone in next(each["expr"] for each in rules if each["alert"] == "GridsessionGone")
+    assert endpoint["relabelings"][0] == {
+        "sourceLabels": ["namespace", "service"],
+        "separator": "/",
+        "targetLabel": "job",
+    }
+    (board,) = rendered.of("ConfigMap")
+    assert json.loads(board["data"]["gridsession.json"]) == json.loads(DASHBOARD.read_text())
+
+
+def test_alerts_that_do_not_miss_this_grid_are_not_rendered(helm: Helm, tmp_path: Path) -> None:
+    altered = copy.copy(helm)
+    altered.chart = str(shutil.copytree(helm.chart, tmp_path / "kubernetes"))
+    rules = tmp_path / "kubernetes" / "alerts.yaml"
+    rules.write_text(rules.read_text().replace("absent(gridsession_node_alive)", "absent( gridsession_node_alive )"))
+    assert "what alerts of a grid that is gone?" in altered.refusal("monitoring.alerts=true")
+
+
+def test_snapshots_are_off_and_then_on_volumes_of_the_nodes(helm: Helm) -> None:
+    plain = helm.template()
+    assert "volumeClaimTemplates" not in plain.nodes
+    assert NodeConfig.from_options(plain.environment(plain.node)).snapshot_every is None
+    rendered = helm.template('snapshots={"every":60,"size":"5Gi","storageClass":"ssd"}')
+    config = NodeConfig.from_options(rendered.environment(rendered.node))
+    assert (config.snapshot_every, config.snapshot_dir) == (60, Path("/snapshots"))
+    mounts = {each["name"]: each["mountPath"] for each in rendered.node["volumeMounts"]}
+    (claim,) = rendered.nodes["volumeClaimTemplates"]
+    assert mounts == {"tmp": "/tmp", claim["metadata"]["name"]: "/snapshots"}
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "ssd",
+        "resources": {"requests": {"storage": "5Gi"}},
+    }
+    # no root is needed to write there
+    assert rendered.nodes["template"]["spec"]["securityContext"]["fsGroup"] == 10001
+    (claim,) = helm.template("snapshots.every=60").nodes["volumeClaimTemplates"]
+    assert "storageClassName" not in claim["spec"], "the cluster's own"
+
+
+def test_a_policy_that_keeps_prometheus_out_is_warned_of(helm: Helm) -> None:
+    _, notes = helm.install("monitoring.serviceMonitor=true")
+    assert "lets no Prometheus in" in notes
+    _, notes = helm.install("monitoring.serviceMonitor=true", "networkPolicy.healthFrom=[{}]")
+    assert "lets no Prometheus in" not in notes
 
 
 @pytest.mark.parametrize("replicas", [1, 3, 4, 5, 7])
@@ -104,6 +180,8 @@ def test_the_heap_is_a_share_of_the_memory_limit_and_leaves_room(helm: Helm, mem
         ("replicas=0", "at '/replicas'"),
         ("replicas=2", "one of two is no majority"),
         ("backups=2", "give at most 1"),
+        ("snapshots.every=0.5", "at '/snapshots/every'"),
+        ('snapshots.size="much"', "at '/snapshots/size'"),
         ('spread.hosts="always"', "at '/spread/hosts'"),
         ("drainTimeout=0", "at '/drainTimeout'"),
         ("limits.records=5", "record_bytes"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import stat
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -310,6 +311,7 @@ async def test_a_copy_that_was_ended_goes_on_where_it_was(tmp_path: Path, scan: 
             await copy(source, target, resume=file, names=("one", "two"))
         if scan > 1:
             assert "one" not in file.read_text()  # URLs hold passwords
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
             with pytest.raises(InvalidOption, match="belongs to a move between other places"):
                 await copy(source, target, resume=file, names=("one", "three"))
         driver.loads.clear()
