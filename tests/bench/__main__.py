@@ -5,54 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import platform
-import random
-import statistics
 import sys
-import time
-from dataclasses import dataclass
+from dataclasses import asdict
 
-from tests.bench._cases import Turn, grid_turn, grid_update, redis_lua
+from gridsession.cli._measuring import Figure, Median, measure
+from tests.bench._cases import SESSIONS, grid_turn, grid_update, redis_lua
 from tests.bench._places import client_cores, grid, on_cores, redis_server
-from tests.bench._work import SESSIONS
 
 CALLERS = (1, 16, 128)
 BASE = "redis lua, no copy"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured stretch: turns per second, latencies in ms, the client's CPU in us a turn."""
-
-    turns_per_second: float
-    p50_ms: float
-    p99_ms: float
-    cpu_us: float
-
-
-async def measure(turn: Turn, callers: int, seconds: float) -> Figure:
-    """Let so many callers do turns on random sessions, one after another each, for so long."""
-    latencies: list[float] = []
-    clock = time.perf_counter
-    ends = clock() + seconds
-
-    async def caller(seed: int) -> None:
-        pick, number = random.Random(seed).randrange, 0
-        while (began := clock()) < ends:
-            await turn(pick(SESSIONS), number)
-            latencies.append(clock() - began)
-            number += 1
-
-    gc.collect()
-    began, cpu = clock(), time.process_time()
-    await asyncio.gather(*(caller(seed) for seed in range(callers)))
-    elapsed, used = clock() - began, time.process_time() - cpu
-    latencies.sort()
-    count = len(latencies)
-    return Figure(count / elapsed, latencies[count // 2] * 1e3, latencies[int(count * 0.99)] * 1e3, used / count * 1e6)
 
 
 async def run(quick: bool, url: str, port: int) -> dict[tuple[str, int], list[Figure]]:
@@ -67,34 +31,28 @@ async def run(quick: bool, url: str, port: int) -> dict[tuple[str, int], list[Fi
         }
         for name, turn in cases.items():
             print(f"warming up: {name}", file=sys.stderr)
-            await measure(turn, 64, 1.0 if name == BASE else warm)
+            await measure(turn, callers=64, seconds=1.0 if name == BASE else warm, sessions=SESSIONS)
         for number in range(rounds):
             for callers in CALLERS:
                 for name, turn in cases.items():
                     print(f"round {number + 1}/{rounds}: {name}, c={callers}", file=sys.stderr)
-                    figures.setdefault((name, callers), []).append(await measure(turn, callers, seconds))
+                    figure = await measure(turn, callers=callers, seconds=seconds, sessions=SESSIONS)
+                    figures.setdefault((name, callers), []).append(figure)
     return figures
 
 
 def summary(figures: dict[tuple[str, int], list[Figure]]) -> list[dict[str, object]]:
-    """The median of each case, its spread, and its ratio to the base case of the same run."""
-    rows: list[dict[str, object]] = []
-    for (name, callers), found in figures.items():
-        rates = [each.turns_per_second for each in found]
-        base = statistics.median(each.turns_per_second for each in figures[BASE, callers])
-        rows.append(
-            {
-                "case": name,
-                "callers": callers,
-                "turns_per_second": round(statistics.median(rates)),
-                "spread": f"{min(rates):.0f}-{max(rates):.0f}",
-                "p50_ms": round(statistics.median(each.p50_ms for each in found), 2),
-                "p99_ms": round(statistics.median(each.p99_ms for each in found), 2),
-                "client_cpu_us": round(statistics.median(each.cpu_us for each in found), 1),
-                "ratio": round(statistics.median(rates) / base, 2),
-            }
-        )
-    return rows
+    """The medians of each case, and its ratio to the base case of the same run."""
+    medians = {case: Median.of(found) for case, found in figures.items()}
+    return [
+        {
+            "case": name,
+            "callers": callers,
+            **asdict(median),
+            "ratio": round(median.turns_per_second / medians[BASE, callers].turns_per_second, 2),
+        }
+        for (name, callers), median in medians.items()
+    ]
 
 
 def main() -> None:
@@ -121,8 +79,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for row in rows:
         print(
-            f"| {row['case']} | {row['callers']} | {row['turns_per_second']} ({row['spread']}) | {row['p50_ms']} |"
-            f" {row['p99_ms']} | {row['client_cpu_us']} | {row['ratio']} |"
+            f"| {row['case']} | {row['callers']} | {row['turns_per_second']} ({row['slowest']}-{row['quickest']}) |"
+            f" {row['p50_ms']} | {row['p99_ms']} | {row['cpu_us']} | {row['ratio']} |"
         )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import msgpack
 import redis.asyncio
 
 from gridsession import Policy, SessionStore
-from tests.bench._work import SESSIONS, TTL, change, session, session_id
+from gridsession.cli._measuring import Turn, change, session, session_id
 
-Turn = Callable[[int, int], Awaitable[object]]
-"""Does one turn on the session of this index, as the caller's turn of this number."""
+SESSIONS = 10_000
+TTL = 1_800
 
 _LUA = """
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
