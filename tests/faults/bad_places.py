@@ -245,7 +245,10 @@ class TellsTwice(_Sometimes):
     async def misdeed(self, space: Space, session_id: str, command: Command, before: Record | None) -> Reply:
         reply = await self.apply(space, session_id, command)
         if isinstance(command, AckExpired) and before is not None:
-            self.put(space, session_id, replace(before, previous=tuple(_unclaimed(each) for each in before.previous)))
+            kept = replace(before, previous=tuple(_unclaimed(each) for each in before.previous))
+            self.put(space, session_id, kept)
+            # As every write does: what is to be told is found by it.
+            self.memory._announce(space, kept)
         return reply
 
 
