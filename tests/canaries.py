@@ -47,7 +47,9 @@ class Watch:
         """Keep the texts in a value that is encoded."""
         if isinstance(value, str | bytes):
             text = value[:_LOOKED_FOR] if isinstance(value, str) else value[:_LOOKED_FOR].decode("latin-1")
-            if len(self._values) < _MOST and len(text) >= _SHORTEST and not text.isspace() and len(set(text)) > 2:
+            # A mere word ("completed") is in logs for other reasons.
+            told_apart = len(text) >= 2 * _SHORTEST or not text.isalpha()
+            if len(self._values) < _MOST and len(text) >= _SHORTEST and told_apart and len(set(text)) > 2:
                 self._values[text] = None
         elif depth < 4 and isinstance(value, dict):
             self._all(value.values(), depth)
