@@ -34,8 +34,8 @@ _GIVEN_BACK: Final = 1
 """ms that a claim lasts once it is given back."""
 
 _log = logger("expiry")
-_serving: contextvars.ContextVar[asyncio.Task[None] | None] = contextvars.ContextVar(
-    "gridsession_serving", default=None
+_serving_task: contextvars.ContextVar[asyncio.Task[None] | None] = contextvars.ContextVar(
+    "gridsession_serving_task", default=None
 )
 """The task that a handler runs for, also where it runs on in other tasks and threads."""
 
@@ -132,7 +132,7 @@ class Claimer:
         """
         self._looking.cancel()
         await asyncio.wait([self._looking])
-        waited_for = self._serving - {_serving.get()}
+        waited_for = self._serving - {_serving_task.get()}
         if not waited_for:
             return
         _, hanging = await asyncio.wait(waited_for, timeout=self._claim / 1000)
@@ -181,7 +181,7 @@ class Claimer:
 
     async def _serve(self, session_id: str) -> None:
         """Claim and hand over what has expired under one id, one after the other."""
-        _serving.set(asyncio.current_task())
+        _serving_task.set(asyncio.current_task())
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:

@@ -216,6 +216,17 @@ class Previous:
         return sum(3 + sum(7 + len(name.encode()) + len(raw) for name, raw in bag.items()) for bag in self.bags if bag)
 
 
+def next_count(count: int) -> int:
+    """The next epoch, revision or token.
+
+    Raises:
+        CorruptRecord: it could not be read again. No rule ever counts so far: somebody planted the record.
+    """
+    if count >= _TOP - 1:
+        raise CorruptRecord("an epoch, revision or token stands at its end, 2^63 - 1: restore or remove the record")
+    return count + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One session (or one global) as a driver holds it; never changed in place."""

@@ -51,6 +51,7 @@ from gridsession._record import (
     Remembered,
     Waiter,
     join_elements,
+    next_count,
 )
 from gridsession._reply import Grant, Status, decode_results, encode_results
 from gridsession.errors import CorruptRecord
@@ -67,6 +68,9 @@ def apply(
 
     Returns:
         The record afterwards (the same object if nothing is to be written) and the reply.
+
+    Raises:
+        CorruptRecord: the record cannot be counted on.
     """
     base = Record(session_id) if record is None else _settle(record, now)
     context = Context(record, base, now, session_id, limits)
@@ -222,7 +226,7 @@ def _acquire(context: Context, record: Record, asked: Acquire) -> tuple[Record, 
         return record, Grant(lease.token, lease.until), Status.OK
     if lease is None and (mine == 0 or not queue):
         # Above the last one, and if it can be the time itself, so that a token tells since when its lease is held.
-        token = max(record.last_token + 1, now)
+        token = max(next_count(record.last_token), now)
         granted = Lease(asked.owner, asked.request_id, token, now + asked.duration)
         rest = tuple(waiter for waiter in queue if waiter.request_id != asked.request_id)
         return _held(record, granted, rest, record.ring, token), Grant(token, granted.until), Status.OK
@@ -400,14 +404,14 @@ def _written(record: Record, command: Commit, now: int, bags: tuple[Fields, Fiel
     created, max_lifetime = record.created, record.max_lifetime
     if not record.live:
         # Epochs only rise: from the cluster's milliseconds, so also above those of a record long forgotten.
-        epoch = epoch + 1 if epoch else now
+        epoch = next_count(epoch) if epoch else now
         created = touched = now
         ttl = (command.ttl if command.ttl_mode is TtlMode.SET else command.created_ttl) or None
         max_lifetime = command.created_max_lifetime or None
     elif command.ttl_mode is not TtlMode.KEEP:
         touched = now
         ttl = command.ttl or None if command.ttl_mode is TtlMode.SET else ttl
-    revision = record.revision + 1
+    revision = next_count(record.revision)
     times = (revision, created, touched, ttl, max_lifetime)
     ring = (*record.ring, Remembered(command.op_id, command.not_after, Status.OK, epoch, revision, results))
     asked, holding = record.announce or command.announce, (record.last_token, record.lease, record.queue)
@@ -449,7 +453,7 @@ def _install(context: Context, record: Record, command: Install) -> Applied:
         raise Refusal(Status.CONFLICT)
     made = replace(
         given,
-        epoch=given.epoch if given.epoch > record.epoch or record.live else record.epoch + 1,
+        epoch=given.epoch if given.epoch > record.epoch or record.live else next_count(record.epoch),
         last_token=max(given.last_token, record.last_token),
         lease=record.lease,
         queue=record.queue,

@@ -27,7 +27,7 @@ try:
 except ImportError as missing:
     raise ImportError(
         'gridsession.hooks.prometheus needs prometheus-client: pip install "gridsession[prometheus]"'
-    ) from (missing)
+    ) from missing
 
 __all__ = ["PrometheusHook"]
 

@@ -6,6 +6,7 @@ from typing import Any
 from table import CREATED, EPOCH, ID, NOW, SOON, TOUCHED, Table, both, lease, life, live, op, ring, v, waiter, written
 
 from gridsession._commands import (
+    Acquire,
     Append,
     Commit,
     Delete,
@@ -112,6 +113,21 @@ for name, changes in {
     corrupt(name, replace(R, **changes).encode())
 big = Record(ID, 2**63 - 1, True, 2**63 - 1, 2**53, 2**53, 3_155_760_000_000, 3_155_760_000_000, 2**63 - 1)
 TABLE.add("the greatest numbers can be read", big, Load(Want.REVISION), life=life(big, 2**53 + 3_155_760_000_000))
+last = 2**63 - 1
+corrupt("no commit after the last revision", replace(R, revision=last).encode(), Commit(op(1), SOON, token=41))
+corrupt("no session after the last epoch", Record(ID, last).encode(), Commit(op(1), SOON))
+corrupt(
+    "no lease after the last token",
+    Record(ID, EPOCH, last_token=last).encode(),
+    Load(acquire=Acquire("worker", op(1), 1_000, 0), not_after=SOON),
+)
+TABLE.add(
+    "what stands at its end can be deleted",
+    Record(ID, last, True, last, CREATED, TOUCHED),
+    Delete(op(1), SOON),
+    after=Record(ID, last, ring=(Remembered(op(1), SOON, Status.OK, last, last, b""),)),
+    revision=last,
+)
 
 # optional parts that say nothing
 plain = Record(ID, EPOCH, True, 7, CREATED, TOUCHED)

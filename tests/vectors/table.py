@@ -6,7 +6,6 @@ so that a bug in the rules shows as a difference and is never copied into the ve
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -219,7 +218,7 @@ class Table:
 def differences(expected: Reply, found: Reply) -> list[str]:
     """What is not as it was written down, for a person to read."""
     return [
-        f"{field.name}: must be {getattr(expected, field.name)!r}, is {getattr(found, field.name)!r}"
-        for field in dataclasses.fields(Reply)
-        if getattr(expected, field.name) != getattr(found, field.name)
+        f"{name}: must be {must!r}, is {does!r}"
+        for name, must, does in zip(Reply._fields, expected, found, strict=True)
+        if must != does
     ]

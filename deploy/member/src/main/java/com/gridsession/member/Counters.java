@@ -41,20 +41,18 @@ final class Counters {
     /**
      * A command was applied.
      *
-     * @param before the bytes that it found stored, or null
      * @param took how long it held its partition's thread, ns
      */
-    void applied(byte[] command, Applied applied, byte[] before, long now, long took) {
+    void applied(byte[] command, Applied applied, long took) {
         int code = answered(command, applied.status(), took);
         if (applied.duplicate()) {
             duplicates[code].increment();
         }
         if (applied.written()) {
-            int over = RunOut.of(before, now);
-            if ((over & RunOut.SESSION) != 0) {
+            if ((applied.ended() & Applied.SESSION) != 0) {
                 expired.increment();
             }
-            if ((over & RunOut.LEASE) != 0) {
+            if ((applied.ended() & Applied.LEASE) != 0) {
                 leasesRunOut.increment();
             }
         }

@@ -56,7 +56,7 @@ public final class GridProcessor
             Grants.tell(instance, applied.record());
         }
         backup = backupOf(applied, seconds);
-        member.counters().applied(command, applied, stored.bytes(), now, System.nanoTime() - began);
+        member.counters().applied(command, applied, System.nanoTime() - began);
         return applied.reply();
     }
 

@@ -105,7 +105,7 @@ final class Leases {
 
     private static Record granted(Record base, Command command, long now, Reply reply) {
         // above the last one, and if it can be the time itself, so that a token tells since when its lease is held
-        long token = Math.max(base.lastToken + 1, now);
+        long token = Math.max(Record.next(base.lastToken), now);
         Record granted = base.copy();
         granted.lease = new Lease(command.data, command.askedAt, token, now + command.duration);
         granted.lastToken = token;

@@ -136,6 +136,12 @@ final class Record {
         queue = read;
     }
 
+    /** The next epoch, revision or token; one that could not be read again is the mark of a planted record. */
+    static long next(long count) {
+        Cursor.require(count < Long.MAX_VALUE);
+        return count + 1;
+    }
+
     static void requireTime(long time) {
         Cursor.require(0 <= time && time <= LAST_TIME);
     }

@@ -14,8 +14,11 @@ public final class Rules {
     private final Command command;
     private final long now;
     private final Limits limits;
+    private final int ended;
 
+    /** One application to a record that was just read; it is settled here. */
     private Rules(byte[] stored, Record base, Command command, long now, Limits limits) {
+        this.ended = settle(base, now);
         this.stored = stored;
         this.base = base;
         this.command = command;
@@ -41,7 +44,6 @@ public final class Rules {
             Command command = Command.parse(bytes);
             status = Status.CORRUPT;
             Record record = stored == null ? new Record(id) : Record.decode(stored, 0, stored.length, id);
-            settle(record, now);
             return new Rules(stored, record, command, now, limits).run();
         } catch (Unknown newer) {
             return failed(Status.UNSUPPORTED, stored, id, now);
@@ -51,17 +53,20 @@ public final class Rules {
     }
 
     private static Applied failed(int status, byte[] stored, byte[] id, long now) {
-        return new Applied(stored, new Reply(status, id, now).encode(), false, false, status, 0);
+        return new Applied(stored, new Reply(status, id, now).encode(), false, false, status, 0, 0);
     }
 
-    /** Brings the record to what every command sees: what has ended by `now` is gone. */
-    private static void settle(Record record, long now) {
+    /** Brings the record to what every command sees: what has ended by `now` is gone; gives {@link Applied#ended}. */
+    private static int settle(Record record, long now) {
+        int ended = 0;
         if (record.live && record.expiresAt() <= now && record.expiresAt() != Record.NEVER) {
             record.expire();
+            ended = Applied.SESSION;
         }
         record.previous = Previous.settled(record.previous, now);
         if (record.lease != null && record.lease.until() <= now) {
             record.lease = null;
+            ended |= Applied.LEASE;
         }
         for (Waiter waiter : record.queue) {
             if (waiter.until() <= now) {
@@ -70,6 +75,7 @@ public final class Rules {
             }
         }
         record.ring = record.ring.settled(now);
+        return ended;
     }
 
     private Applied run() {
@@ -122,7 +128,8 @@ public final class Rules {
     private Applied finish(Reply reply, Record record) {
         Record now = record != null ? record : base;
         byte[] bytes = record != null ? record.encode() : stored;
-        return new Applied(bytes, reply.encode(), record != null, reply.duplicate, reply.status, now.retainedUntil());
+        return new Applied(bytes, reply.encode(), record != null, reply.duplicate, reply.status, now.retainedUntil(),
+                ended);
     }
 
     // --- load -------------------------------------------------------------------------------------------------------
@@ -377,7 +384,7 @@ public final class Rules {
                 made.setTtl(command.ttl > 0, command.ttl);
             }
         }
-        made.revision++;
+        made.revision = Record.next(made.revision);
         made.announce |= command.announces();
         made.bags = bags;
         return sized(freed(remembering(made, Status.OK, made.revision, results)));
@@ -386,7 +393,7 @@ public final class Rules {
     /** Epochs only rise: from the cluster's milliseconds, so also above those of a record long forgotten. */
     private void bear(Record made) {
         long ttl = command.ttlMode == Command.SET_TTL ? command.ttl : command.createdTtl;
-        made.epoch = base.epoch != 0 ? base.epoch + 1 : now;
+        made.epoch = base.epoch != 0 ? Record.next(base.epoch) : now;
         made.live = true;
         made.created = now;
         made.touched = now;
@@ -432,7 +439,7 @@ public final class Rules {
         if (made.expiresAt() <= now && made.expiresAt() != Record.NEVER || !fits(made)) {
             throw new Refusal(Status.CONFLICT, -1);
         }
-        made.epoch = made.epoch > base.epoch || base.live ? made.epoch : base.epoch + 1;
+        made.epoch = made.epoch > base.epoch || base.live ? made.epoch : Record.next(base.epoch);
         made.lastToken = Math.max(made.lastToken, base.lastToken);
         made.lease = base.lease;
         made.queue = base.queue;

@@ -60,14 +60,14 @@ class CountersTest {
         assertTrue(text.endsWith("\ngridsession_x{namespace=\"a\\\"b\\\\c\\nd\"} 1.5\n"), text);
     }
 
-    /** What is read off the first bytes alone is what the whole record says. */
+    /** What the rules say had ended is what the stored record says. */
     @Test
     void whatRanOutIsToldAsTheRecordTellsIt() throws IOException {
         int[] seen = new int[4];
         for (Vectors.Case each : Vectors.load()) {
             Applied applied = Rules.apply(each.record(), each.command(), each.now(), each.sessionId(), each.limits());
             if (each.record() != null && applied.written()) {
-                int told = RunOut.of(each.record(), each.now());
+                int told = applied.ended();
                 assertEquals(expected(each.record(), each.now()), told, each.name());
                 seen[told]++;
             }
@@ -81,6 +81,6 @@ class CountersTest {
         Record record = Record.decode(bytes, 0, bytes.length, Record.idOf(bytes));
         boolean session = record.live && record.expiresAt() != Record.NEVER && record.expiresAt() <= now;
         boolean lease = record.lease != null && record.lease.until() <= now;
-        return (session ? RunOut.SESSION : 0) + (lease ? RunOut.LEASE : 0);
+        return (session ? Applied.SESSION : 0) + (lease ? Applied.LEASE : 0);
     }
 }
