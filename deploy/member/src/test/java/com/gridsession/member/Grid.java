@@ -17,8 +17,11 @@ import com.hazelcast.spi.impl.NodeEngineImpl;
 import com.hazelcast.spi.impl.PartitionSpecificRunnable;
 import com.hazelcast.wan.impl.CallerProvenance;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
@@ -27,12 +30,15 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Real members of Hazelcast in this process, joined over loopback; stopped when closed. */
 final class Grid implements AutoCloseable {
     static final String SESSIONS = "gridsession.sessions.test";
     /** As an entry's time left: no end. */
     static final long FOR_EVER = -1;
+    private static final Pattern EXPIRY = Pattern.compile("(hazelcast\\.internal\\.map\\.expiration\\.\\S+): \"(\\S+)\"");
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(30);
     private static final long PAUSE = TimeUnit.MILLISECONDS.toNanos(5);
 
@@ -161,6 +167,12 @@ final class Grid implements AutoCloseable {
         });
     }
 
+    /** Tells the member that owns the id that a copy of some partition was lost, as the platform does. */
+    void loseCopy(String id) {
+        MapService maps = engine(replica(id, 0)).getService(MapService.SERVICE_NAME);
+        maps.getMapServiceContext().getClearExpiredRecordsTask().partitionLost(null);
+    }
+
     private static void await(CountDownLatch latch) {
         try {
             if (!latch.await(PATIENCE, TimeUnit.NANOSECONDS)) {
@@ -251,7 +263,20 @@ final class Grid implements AutoCloseable {
         config.addMapConfig(records("gridsession.sessions.*"));
         config.addMapConfig(records("gridsession.globals-records.*"));
         config.addListenerConfig(new ListenerConfig(GridLifecycle.class.getName()));
+        expiry(config);
         return config;
+    }
+
+    /** Expiry as nodes are told to do it. */
+    private static void expiry(Config config) {
+        try {
+            Matcher found = EXPIRY.matcher(Files.readString(Path.of(System.getProperty("gridsession.member-yaml"))));
+            while (found.find()) {
+                config.setProperty(found.group(1), found.group(2));
+            }
+        } catch (IOException unreadable) {
+            throw new UncheckedIOException(unreadable);
+        }
     }
 
     private static MapConfig records(String name) {
