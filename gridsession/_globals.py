@@ -37,6 +37,8 @@ class Globals:
         self._opening: asyncio.Lock | None = None
         self._asked = False
         self._records: dict[str, tuple[bytes, Record]] = {}
+        self._meanwhile: list[Record] | None = None
+        """What this process wrote and read while the copy is being read in, which may have read it before."""
 
     def __repr__(self) -> str:
         return f"<Globals of {self._link.space.namespace}>"
@@ -194,8 +196,14 @@ class Globals:
         self._opening = self._opening or asyncio.Lock()
         async with self._opening:
             if not self._asked:
-                self._mirror = await self._link.driver.mirror(self._link.space)
-                self._asked = True
+                self._meanwhile = []
+                try:
+                    self._mirror = await self._link.driver.mirror(self._link.space)
+                    self._asked = True
+                    for record in self._meanwhile:
+                        self._offer(record)
+                finally:
+                    self._meanwhile = None
         return self._mirror
 
     def _held(self, mirror: Mirror, name: str) -> bytes | None:
@@ -214,7 +222,7 @@ class Globals:
 
     def _learn(self, reply: Reply) -> None:
         """One's own change is seen at once, not when it comes back."""
-        if self._mirror is None:
+        if self._mirror is None and self._meanwhile is None:
             return
         life = reply.life
         if not reply.present or life is None:
@@ -227,13 +235,19 @@ class Globals:
         record = Record(
             reply.id, reply.epoch, True, reply.revision, life.created, touched, life.ttl, life.max_lifetime, bags=bags
         )
-        self._mirror.offer(reply.id, record.encode())
+        self._offer(record)
+
+    def _offer(self, record: Record) -> None:
+        if self._mirror is not None:
+            self._mirror.offer(record.id, record.encode())
+        elif self._meanwhile is not None:
+            self._meanwhile.append(record)
 
     async def _refresh(self, name: str) -> None:
-        if self._mirror is not None:
+        if self._mirror is not None or self._meanwhile is not None:
             reply = await self._link.execute(name, self._link.load(want=Want.REVISION))
             if not reply.present:
-                self._mirror.offer(name, Record(name, reply.epoch).encode())
+                self._offer(Record(name, reply.epoch))
 
 
 class _GlobalBag(Bag):

@@ -15,6 +15,7 @@ from typing import Final
 
 from gridsession import Policy, SessionStore
 from gridsession.drivers import Driver
+from gridsession.errors import Unavailable
 from gridsession.policy import milliseconds
 from tests.faults.history import History
 from tests.faults.workloads import WORKLOADS, Caller, Run, Workload
@@ -22,6 +23,8 @@ from tests.faults.workloads.expired import Expired
 
 TTL: Final = 8 * 3600.0
 """Seconds; longer than any run, so that only what is meant to expire does."""
+_AGAIN: Final = 0.5
+"""Seconds from an opening that was refused to the next."""
 _LOOKS: Final = 16
 """Keys looked at, at the same time."""
 
@@ -40,9 +43,7 @@ async def _client(asked: argparse.Namespace, names: Sequence[str]) -> dict[str, 
     history = History(asked.history)
     try:
         async with contextlib.AsyncExitStack() as stores:
-            store = await stores.enter_async_context(
-                open_store(asked.url, namespace=asked.namespace, deadline=asked.deadline)
-            )
+            store = await _opened(stores, asked)
             run = Run(store, history, asked.client, asked.seed, period=asked.period, cancel=asked.cancel)
             announce(run, stores, asked.url)
             loop = asyncio.get_running_loop()
@@ -57,6 +58,17 @@ async def _client(asked: argparse.Namespace, names: Sequence[str]) -> dict[str, 
         return run.counts
     finally:
         history.close()
+
+
+async def _opened(stores: contextlib.AsyncExitStack, asked: argparse.Namespace) -> SessionStore:
+    """The store; tried again, as by a supervisor, while a fault makes the servers unfit to be used."""
+    while True:
+        store = open_store(asked.url, namespace=asked.namespace, deadline=asked.deadline)
+        try:
+            return await stores.enter_async_context(store)
+        except Unavailable as error:
+            sys.stderr.write(f"not opened: {error}\n")
+            await asyncio.sleep(_AGAIN)
 
 
 def open_store(

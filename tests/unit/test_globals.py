@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -220,6 +221,31 @@ async def test_ones_own_changes_are_read_at_once(clock: ManualClock) -> None:
         assert await found.get("n", "deleted") == "deleted"
         await found.set("n", 8)
         assert await found.get("n") == 8, "made anew after a delete"
+
+
+async def test_ones_own_changes_while_the_copy_is_read_in_are_in_it(clock: ManualClock) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class _Slow(_Pushing):
+        async def mirror(self, space: Space) -> Mirror:
+            found = await super().mirror(space)
+            begun.set()
+            await go_on.wait()
+            return found
+
+    async with SessionStore.open(driver=_Slow(clock)) as store:
+        found = store.globals
+        await found.update(n=1, gone=1)
+        first = asyncio.create_task(found.get("n"))
+        await begun.wait()
+        await found.set("n", 2)
+        await found.set("n", 3)
+        assert await found.delete("gone")
+        second = asyncio.create_task(found.get("n"))
+        go_on.set()
+        assert await first == 3
+        assert await second == 3
+        assert await found.get("gone") is None
 
 
 async def test_what_another_changed_is_read_when_pushed_or_fresh(clock: ManualClock) -> None:
