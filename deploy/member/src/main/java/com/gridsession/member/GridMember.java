@@ -7,6 +7,7 @@ import com.hazelcast.core.HazelcastInstance;
 import java.util.Properties;
 import java.util.Set;
 import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
 
 /** What this member was told and sees of the grid; one for each Hazelcast instance, read once and kept with it. */
 final class GridMember implements MembershipListener {
@@ -34,7 +35,7 @@ final class GridMember implements MembershipListener {
         limits = Limits.of(properties);
         declared = (int) Limits.read(properties, DECLARED, 1);
         backups = (int) Limits.read(properties, BACKUPS, declared == 1 ? 0 : 1);
-        majority = new Majority(declared, nanoTime);
+        majority = new Majority(declared, backups, nanoTime);
         time = new SteadyTime(() -> instance.getCluster().getClusterTime(), nanoTime);
     }
 
@@ -92,12 +93,6 @@ final class GridMember implements MembershipListener {
         held = bytes;
     }
 
-    /** Whether a side without the majority may hold all copies of a session. */
-    boolean minorityMayHoldAll() {
-        int minority = declared - (declared / 2 + 1);
-        return minority > backups;
-    }
-
     @Override
     public void memberAdded(MembershipEvent event) {
         refresh();
@@ -111,7 +106,12 @@ final class GridMember implements MembershipListener {
     private synchronized void refresh() {
         Set<Member> members = instance.getCluster().getMembers();
         refusal = refusalOf(members);
-        majority.see(members.size());
+        majority.see(members.stream().map(GridMember::addressOf).collect(Collectors.toUnmodifiableSet()));
+    }
+
+    /** How members are told apart, also one that came back: a merge gives it another id. */
+    static String addressOf(Member member) {
+        return member.getAddress().toString();
     }
 
     /** Whether the member says another number; one without our attributes, as its configuration is its own, says none. */

@@ -1,54 +1,74 @@
 package com.gridsession.member;
 
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 
 /**
  * Whether this member's side of a split kept the majority of the declared members. When sides merge the others already
- * count as members again, so it must be remembered how it was before they came.
+ * count as members again, so it must be remembered how it was before they came, and who was there.
  */
 final class Majority {
     /** For how long after a majority came together entries of a merge may still arrive, of which nobody can tell. */
     static final long MERGE_TIME = TimeUnit.MINUTES.toNanos(2);
-    /**
-     * After so long a majority's own records stand; most of a merge has arrived. The longer this is, the longer can a
-     * record of the next minority that is cut off win by its number over what this majority acknowledged.
-     */
+    /** After so long a majority's own records stand also against members that it never saw; most of a merge has arrived. */
     static final long STANDS_AFTER = TimeUnit.SECONDS.toNanos(30);
+    /** The address of a member whose jar is too old to tell it when it merges. */
+    static final String NOT_TOLD = "";
+    /** Most members remembered that left: more than any grid has, though each restart may bring another address. */
+    private static final int MOST_PARTED = 1_000;
 
     private final int declared;
+    private final boolean minorityMayHoldAll;
     private final LongSupplier nanoTime;
-    private int seen;
+    private final Set<String> parted = Collections.newSetFromMap(new LinkedHashMap<>() {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {
+            return size() > MOST_PARTED;
+        }
+    });
+    private Set<String> seen = Set.of();
+    private Set<String> founders = Set.of();
     private int ownSide;
     private boolean merging;
     private boolean holds;
     private boolean inherited;
     private long since;
 
-    /** Of so many declared members; {@code nanoTime} is a clock that only rises. */
-    Majority(int declared, LongSupplier nanoTime) {
+    /** Of so many declared members, each session with so many copies; {@code nanoTime} is a clock that only rises. */
+    Majority(int declared, int backups, LongSupplier nanoTime) {
         this.declared = declared;
+        this.minorityMayHoldAll = declared - (declared / 2 + 1) > backups;
         this.nanoTime = nanoTime;
     }
 
-    /** So many members are seen now. */
-    synchronized void see(int members) {
-        boolean majority = isMajority(members);
+    /** These members are seen now. */
+    synchronized void see(Set<String> members) {
+        boolean majority = isMajority(members.size());
         if (majority && !holds) {
             since = nanoTime.getAsLong();
             // who joins a side that is a majority without the joiners takes over what that side knows of itself, whether
             // it was on another side before or has just started
-            inherited = merging ? isMajority(members - ownSide) : seen == 0 && isMajority(members - 1);
+            inherited = merging ? isMajority(members.size() - ownSide) : seen.isEmpty() && isMajority(members.size() - 1);
+            founders = Set.copyOf(members);
+            parted.clear();
+        } else if (majority) {
+            seen.stream().filter(each -> !members.contains(each)).forEach(parted::add);
         }
         holds = majority;
-        seen = members;
+        seen = Set.copyOf(members);
     }
 
     /** The member leaves its side to join the rest of a split cluster ({@code true}), or is done with it. */
     synchronized void merging(boolean begins) {
         merging = begins;
         if (begins) {
-            ownSide = seen;
+            ownSide = seen.size();
             holds = false;
         }
     }
@@ -58,17 +78,33 @@ final class Majority {
         return holds;
     }
 
-    /** Whether the side kept its majority through the split that is being merged, by all that this member can tell. */
-    synchronized boolean kept() {
-        return declared > 1 && holds && (inherited || isOlderThan(STANDS_AFTER));
+    /**
+     * Whether this side kept its majority, by all that this member can tell, while the one who merges was apart. Those
+     * who make up a majority bring what may be newer. Whoever left it afterwards, or comes when it stands, brings nothing
+     * that was acknowledged, unless so few of the members can hold all copies of a session.
+     *
+     * @param merging the address of the member that merges, or {@link #NOT_TOLD}
+     */
+    synchronized boolean kept(String merging) {
+        if (declared == 1 || !holds) {
+            return false;
+        }
+        if (inherited || parted.contains(merging)) {
+            return true;
+        }
+        if (founders.contains(merging)) {
+            return false;
+        }
+        return merging != NOT_TOLD && !minorityMayHoldAll || isOlderThan(STANDS_AFTER);
     }
 
     /**
-     * Whether this member was itself with the side that kept its majority. One that joined it cannot tell from its
-     * members which of them joined at the same time, so what only it holds must not be dropped on its word.
+     * Whether this member was itself with the side that kept its majority, so that what only the one who merges holds may
+     * be dropped: not by one that joined, for it cannot tell from its members which of them joined at the same time, nor
+     * where a minority may have been left with all the copies there were.
      */
     synchronized boolean witnessed() {
-        return declared > 1 && holds && isOlderThan(MERGE_TIME);
+        return declared > 1 && holds && !minorityMayHoldAll && isOlderThan(MERGE_TIME);
     }
 
     private boolean isOlderThan(long nanos) {

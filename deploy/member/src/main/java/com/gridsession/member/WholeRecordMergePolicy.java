@@ -7,9 +7,12 @@ import com.hazelcast.nio.ObjectDataInput;
 import com.hazelcast.nio.ObjectDataOutput;
 import com.hazelcast.nio.serialization.HazelcastSerializationException;
 import com.hazelcast.nio.serialization.IdentifiedDataSerializable;
+import com.hazelcast.spi.impl.SerializationServiceSupport;
 import com.hazelcast.spi.impl.merge.MapMergingEntryImpl;
 import com.hazelcast.spi.merge.MergingValue;
 import com.hazelcast.spi.merge.SplitBrainMergePolicy;
+import java.io.IOException;
+import java.io.InputStream;
 
 /**
  * Merges the sides of a split without ever mixing them: a side that kept its majority stands, record or, where a member
@@ -19,18 +22,21 @@ import com.hazelcast.spi.merge.SplitBrainMergePolicy;
 public final class WholeRecordMergePolicy
         implements SplitBrainMergePolicy<Object, MergingValue<Object>, Object>, IdentifiedDataSerializable,
         HazelcastInstanceAware {
+    /** What the platform writes after a policy: one boolean. */
+    private static final int FOLLOWS = 1;
+
     private transient HazelcastInstance instance;
+    private transient String sender;
 
     @Override
     public Object merge(MergingValue<Object> merging, MergingValue<Object> existing) {
         GridMember member = GridMember.of(instance);
         if (existing == null) {
-            // nothing stands too, unless those who join may have been left with all the copies there were
-            boolean dropped = member.majority().witnessed() && !member.minorityMayHoldAll();
+            boolean dropped = member.majority().witnessed();
             member.counters().merged(dropped ? Merged.NEITHER : Merged.JOINING);
             return dropped ? null : merging.getRawValue();
         }
-        if (member.majority().kept() || !isHigher(merging, existing)) {
+        if (member.majority().kept(sender()) || !isHigher(merging, existing)) {
             keepExpiry(merging, existing);
             member.counters().merged(Merged.STANDING);
             return existing.getRawValue();
@@ -63,19 +69,30 @@ public final class WholeRecordMergePolicy
         }
     }
 
+    /** The member that merges; without being sent, a policy serves the member itself. */
+    private String sender() {
+        return sender != null ? sender : GridMember.addressOf(instance.getCluster().getLocalMember());
+    }
+
     @Override
     public void setHazelcastInstance(HazelcastInstance hazelcastInstance) {
         instance = hazelcastInstance;
     }
 
     @Override
-    public void writeData(ObjectDataOutput out) {
-        // the policy has no settings
+    public void writeData(ObjectDataOutput out) throws IOException {
+        if (instance == null) {
+            // the platform gives an instance to what it reads, not to what it writes
+            ((SerializationServiceSupport) out).getSerializationService().getManagedContext().initialize(this);
+        }
+        // starts with a zero byte: members whose jar is older read that as the boolean which follows, and no more
+        out.writeString(sender());
     }
 
     @Override
-    public void readData(ObjectDataInput in) {
-        // the policy has no settings
+    public void readData(ObjectDataInput in) throws IOException {
+        boolean told = !(in instanceof InputStream stream) || stream.available() > FOLLOWS;
+        sender = told ? in.readString() : Majority.NOT_TOLD;
     }
 
     @Override

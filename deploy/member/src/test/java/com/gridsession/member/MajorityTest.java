@@ -3,103 +3,153 @@ package com.gridsession.member;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
+/** As member {@code a} sees it. */
 class MajorityTest {
     private long now = 1_000;
-    private final Majority majority = new Majority(3, () -> now);
+    private final Majority majority = new Majority(3, 1, () -> now);
 
     private void pass(long nanos) {
         now += nanos;
     }
 
+    private void see(String... members) {
+        majority.see(Set.of(members));
+    }
+
+    private void joins(String... members) {
+        majority.merging(true);
+        see(members);
+        majority.merging(false);
+    }
+
     @Test
     void isKeptBySideThatLostAMinority() {
-        majority.see(3);
+        see("a", "b", "c");
         pass(Majority.MERGE_TIME + 1);
-        majority.see(2);
-        assertTrue(majority.kept());
+        see("a", "b");
+        assertTrue(majority.kept("c"));
         assertTrue(majority.witnessed());
-        majority.see(3);
-        assertTrue(majority.kept(), "also when the others are members again");
+        see("a", "b", "c");
+        assertTrue(majority.kept("c"), "also when it is a member again");
+    }
+
+    @Test
+    void isKeptAlsoIfItHadJustComeTogether() {
+        see("a");
+        see("a", "b", "c");
+        assertFalse(majority.kept("c"), "it brings what may be newer");
+        see("a", "b");
+        see("a", "b", "c");
+        assertTrue(majority.kept("c"), "what it was told meanwhile was acknowledged to nobody");
+        assertFalse(majority.kept("b"));
     }
 
     @Test
     void isNotKeptBySideThatWasAMinority() {
-        majority.see(3);
+        see("a", "b", "c");
         pass(Majority.MERGE_TIME + 1);
-        majority.see(1);
-        assertFalse(majority.kept());
-        majority.see(2);
-        assertFalse(majority.kept(), "two minorities that meet are no side that kept it");
+        see("a");
+        assertFalse(majority.kept("b"));
+        see("a", "b");
+        assertFalse(majority.kept("b"), "two minorities that meet are no side that kept it");
+        see("a", "b", "c");
+        assertTrue(majority.kept("c"), "the two together had a copy of all that was acknowledged");
         pass(Majority.MERGE_TIME + 1);
-        assertTrue(majority.kept(), "until what they brought is merged");
+        assertFalse(majority.kept("b"), "however long it takes to bring it");
     }
 
     @Test
-    void isUnknownSoonAfterStart() {
-        majority.see(1);
-        majority.see(3);
-        assertFalse(majority.kept());
+    void ofLongAgoDoesNotCountForThoseWhoLeftIt() {
+        see("a", "b", "c");
+        see("a", "b");
+        see("a");
+        see("a", "c");
+        assertFalse(majority.kept("c"));
+    }
+
+    @Test
+    void isInDoubtForAWhileWhereAMinorityMayHoldAllCopies() {
+        Majority five = new Majority(5, 1, () -> now);
+        five.see(Set.of("a"));
+        five.see(Set.of("a", "b", "c"));
+        five.see(Set.of("a", "b", "c", "d"));
+        assertFalse(five.kept("d"), "it and e may have had both");
+        five.see(Set.of("a", "b", "c"));
+        five.see(Set.of("a", "b", "c", "d"));
+        assertTrue(five.kept("d"));
+        five.see(Set.of("a", "b", "c", "d", "e"));
+        assertFalse(five.kept("e"));
+        pass(Majority.STANDS_AFTER + 1);
+        assertTrue(five.kept("e"));
+        assertFalse(five.witnessed());
+    }
+
+    @Test
+    void isInDoubtForAWhileForOneThatDoesNotTellWhoItIs() {
+        see("a");
+        see("a", "b", "c");
+        assertFalse(majority.kept(Majority.NOT_TOLD));
+        pass(Majority.STANDS_AFTER + 1);
+        assertTrue(majority.kept(Majority.NOT_TOLD));
     }
 
     @Test
     void isTakenOverByOneThatStartsAndJoinsIt() {
-        majority.see(3);
-        majority.see(2);
-        majority.see(3);
-        assertTrue(majority.kept(), "a member restarts, and soon after another is cut off");
+        see("a", "b", "c");
+        see("a", "b");
+        see("a", "b", "c");
+        assertTrue(majority.kept("c"), "a member restarts, and soon after another is cut off");
+        assertTrue(majority.kept("b"));
         assertFalse(majority.witnessed());
     }
 
     @Test
     void isNotTakenOverByOneWhoseStartMakesIt() {
-        majority.see(2);
-        majority.see(3);
-        assertFalse(majority.kept());
+        see("a", "b");
+        see("a", "b", "c");
+        assertFalse(majority.kept("b"));
     }
 
     @Test
     void isTakenOverFromTheSideThatIsJoined() {
-        majority.see(3);
+        see("a", "b", "c");
         pass(Majority.MERGE_TIME + 1);
-        majority.see(1);
-        majority.merging(true);
-        majority.see(3);
-        majority.merging(false);
-        assertTrue(majority.kept());
+        see("a");
+        joins("a", "b", "c");
+        assertTrue(majority.kept("a"));
+        assertTrue(majority.kept("b"));
     }
 
     @Test
     void isNotTakenOverFromAnotherMinority() {
-        majority.see(1);
-        majority.merging(true);
-        majority.see(2);
-        majority.merging(false);
-        assertFalse(majority.kept());
+        see("a");
+        joins("a", "b");
+        assertFalse(majority.kept("a"));
+        assertFalse(majority.kept("b"));
     }
 
     @Test
     void isNotTakenOverFromAnEqualHalf() {
-        Majority half = new Majority(4, () -> now);
-        half.see(4);
+        Majority half = new Majority(4, 1, () -> now);
+        half.see(Set.of("a", "b", "c", "d"));
         pass(Majority.MERGE_TIME + 1);
-        half.see(2);
+        half.see(Set.of("a", "b"));
         half.merging(true);
-        half.see(1);
-        half.see(4);
+        half.see(Set.of("a"));
+        half.see(Set.of("a", "b", "c", "d"));
         half.merging(false);
-        assertFalse(half.kept(), "two of the four came with it");
+        assertFalse(half.kept("c"), "two of the four came with it");
     }
 
     @Test
     void isNotWitnessedByOneOfThreeThatMeet() {
-        majority.see(3);
+        see("a", "b", "c");
         pass(Majority.MERGE_TIME + 1);
-        majority.see(1);
-        majority.merging(true);
-        majority.see(3);
-        majority.merging(false);
+        see("a");
+        joins("a", "b", "c");
         assertFalse(majority.witnessed(), "the two others may have been apart just as well");
         pass(Majority.MERGE_TIME + 1);
         assertTrue(majority.witnessed());
@@ -107,9 +157,9 @@ class MajorityTest {
 
     @Test
     void meansNothingForOneDeclaredMember() {
-        Majority alone = new Majority(1, () -> now);
-        alone.see(1);
+        Majority alone = new Majority(1, 0, () -> now);
+        alone.see(Set.of("a"));
         pass(Majority.MERGE_TIME + 1);
-        assertFalse(alone.kept());
+        assertFalse(alone.kept("b"));
     }
 }

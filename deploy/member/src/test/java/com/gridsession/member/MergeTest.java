@@ -132,6 +132,27 @@ class MergeTest {
         }
     }
 
+    /** What a member did alone may have the higher number; those who had a majority meanwhile were told what counts. */
+    @Test
+    void sideThatKeptItsMajorityStandsHoweverYoungItIs() throws IOException {
+        try (Grid larger = new Grid(2, 3); Grid smaller = larger.apart(1, 3)) {
+            for (int index = 0; index < 20; index++) {
+                conflict("both-" + index, larger, smaller);
+            }
+            byte[][] both = new byte[20][];
+            for (int index = 0; index < 20; index++) {
+                both[index] = larger.stored("both-" + index, 0);
+            }
+
+            larger.meet(smaller);
+
+            for (int index = 0; index < 20; index++) {
+                assertMerged(larger, "both-" + index, both[index]);
+            }
+            assertEquals(0, counted(larger, "joining"));
+        }
+    }
+
     /** Lets the member's clock say that it has seen the majority for long. */
     private static void holdsMajorityForLong(HazelcastInstance member) {
         AtomicLong later = new AtomicLong();
