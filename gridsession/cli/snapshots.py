@@ -21,6 +21,7 @@ from gridsession.cli._places import AsJson, Url, Yes, confirm, fail, run
 from gridsession.cli._tables import Output, size
 from gridsession.errors import InvalidOption, Unsupported
 from gridsession.moving import Contents, Progress, Report, check_snapshot, restore, snapshot
+from gridsession.node.snapshots import NAMESPACE as OF_NODES
 
 _Namespaces = Annotated[
     list[str] | None,
@@ -34,7 +35,7 @@ def snapshot_command(
     url: Url,
     namespaces: _Namespaces = None,
     every: Annotated[
-        bool, typer.Option("--all-namespaces", help="All that the place knows of (the grid and file:// only).")
+        bool, typer.Option("--all-namespaces", help="All of bots that the place knows of (the grid and file:// only).")
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -118,7 +119,7 @@ def restore_command(
 async def _all(store: SessionStore) -> list[str]:
     (link, _) = store._links
     try:
-        found = await link.driver.namespaces()
+        found = await link.driver.namespaces() - {OF_NODES}
     except Unsupported:
         raise InvalidOption("this place does not tell its namespaces: name them with --namespace") from None
     if not found:

@@ -35,7 +35,7 @@ from gridsession.node.metrics import SnapshotsTaken
 from gridsession.policy import Policy
 
 NAMESPACE: Final = "gridsession-nodes"
-"""Where nodes agree on things; no bot's, and in no snapshot."""
+"""Where nodes agree on things; no bot's, and in no snapshot of all namespaces."""
 _START: Final = "node:start"
 _TAKING: Final = "node:snapshots"
 _ALL_HEARD: Final = 20.0

@@ -236,6 +236,7 @@ def test_several_namespaces_in_one_file(place: Place, script: Script, tmp_path: 
     assert len(script("ls", "--url", there, "--namespace", "blue").lines) == 3
     assert script(*asked, "--namespace", "red").code == 2
     assert "cannot become one" in script(*asked, "--to-namespace", "blue").said
+    asyncio.run(seed(there, "gridsession-nodes", range(2)))  # where nodes agree on things is nobody's to take along
     every = script("snapshot", str(tmp_path / "all"), "--url", there, "--all-namespaces")
     assert {name for name, count in every.last["records"].items() if count} == {
         f"{kind}/{what}" for kind in (other, "blue") for what in ("sessions", "globals")
