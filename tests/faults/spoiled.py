@@ -83,7 +83,7 @@ SPOILED: Final = {
         (
             Change(
                 "WholeRecordMergePolicy.java",
-                "if (member.majority().kept() || !isHigher(merging, existing)) {",
+                "if (member.majority().kept(sender()) || !isHigher(merging, existing)) {",
                 "if (System.nanoTime() == 0) {",
             ),
         ),
