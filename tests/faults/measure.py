@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -134,25 +135,25 @@ def _count(line: dict[str, Any], kind: str, figures: Figures) -> None:
 
 def outages(figures: Figures, windows: Sequence[Window]) -> list[Outage]:
     """What each fault did."""
+    longest = max((wait.served - wait.begun for wait in figures.waits), default=0)
     return [
-        Outage(
-            window.kind,
-            _silence(figures.acks, window),
-            *_waits(
-                [wait for wait in figures.waits if window.begun <= wait.served and wait.begun < window.until], window
-            ),
-        )
+        Outage(window.kind, _silence(figures.acks, window), *_waits(_during(figures.waits, longest, window), window))
         for window in windows
     ]
 
 
 def _silence(acks: Sequence[int], window: Window) -> float:
-    times = [window.begun, *(time for time in acks if window.begun < time < window.until), window.until]
-    return max(later - earlier for earlier, later in pairwise(times)) / 1e9
+    within = acks[bisect_right(acks, window.begun) : bisect_left(acks, window.until)]
+    return max(later - earlier for earlier, later in pairwise([window.begun, *within, window.until])) / 1e9
 
 
-def _during(waits: Sequence[Wait], window: Window) -> list[Wait]:
-    return [wait for wait in waits if window.begun <= wait.served and wait.begun < window.until]
+def _during(waits: Sequence[Wait], longest: int, window: Window) -> list[Wait]:
+    first = bisect_left(waits, window.begun - longest, key=_begun)
+    return [wait for wait in waits[first : bisect_left(waits, window.until, key=_begun)] if window.begun <= wait.served]
+
+
+def _begun(wait: Wait) -> int:
+    return wait.begun
 
 
 def _waits(waits: Sequence[Wait], window: Window) -> tuple[float, float]:
