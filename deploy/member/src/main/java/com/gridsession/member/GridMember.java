@@ -50,7 +50,7 @@ final class GridMember implements MembershipListener {
 
     GridMember listening() {
         instance.getCluster().addMembershipListener(this);
-        refresh();
+        refresh(instance.getCluster().getMembers());
         return this;
     }
 
@@ -80,6 +80,11 @@ final class GridMember implements MembershipListener {
         return majority;
     }
 
+    /** Whether sessions are served now. */
+    boolean serves() {
+        return majority.serves(() -> instance.getCluster().getMembers().size());
+    }
+
     Counters counters() {
         return counters;
     }
@@ -95,18 +100,21 @@ final class GridMember implements MembershipListener {
 
     @Override
     public void memberAdded(MembershipEvent event) {
-        refresh();
+        // all of them: to one that joins, its new side's members are added one by one
+        refresh(instance.getCluster().getMembers());
     }
 
     @Override
     public void memberRemoved(MembershipEvent event) {
-        refresh();
+        // as it was then: others may be there by now, and a majority that was lost has to come together again
+        refresh(event.getMembers());
     }
 
-    private synchronized void refresh() {
-        Set<Member> members = instance.getCluster().getMembers();
+    private synchronized void refresh(Set<Member> members) {
         refusal = refusalOf(members);
-        majority.see(members.stream().map(GridMember::addressOf).collect(Collectors.toUnmodifiableSet()));
+        if (majority.see(members.stream().map(GridMember::addressOf).collect(Collectors.toUnmodifiableSet()))) {
+            Settling.begin(instance, majority);
+        }
     }
 
     /** How members are told apart, also one that came back: a merge gives it another id. */

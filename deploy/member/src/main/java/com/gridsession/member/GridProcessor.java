@@ -37,6 +37,10 @@ public final class GridProcessor
     public byte[] process(Map.Entry<String, byte[]> entry) {
         long began = System.nanoTime();
         GridMember member = GridMember.of(instance);
+        if (!member.serves()) {
+            member.counters().refused();
+            throw new SplitBrainProtectionException("not served: members that were apart hand over what they hold");
+        }
         boolean plainLoad = Command.isPlainLoad(command);
         if (!plainLoad && member.refusal() != null) {
             member.counters().refused();

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 
 /**
@@ -38,6 +39,8 @@ final class Majority {
     private boolean merging;
     private boolean holds;
     private boolean inherited;
+    private boolean settled;
+    private long formation;
     private long since;
 
     /** Of so many declared members, each session with so many copies; {@code nanoTime} is a clock that only rises. */
@@ -47,10 +50,13 @@ final class Majority {
         this.nanoTime = nanoTime;
     }
 
-    /** These members are seen now. */
-    synchronized void see(Set<String> members) {
+    /** These members are seen now; gives whether that makes a majority where there was none. */
+    synchronized boolean see(Set<String> members) {
         boolean majority = isMajority(members.size());
-        if (majority && !holds) {
+        boolean formed = majority && !holds;
+        if (formed) {
+            formation++;
+            settled = false;
             since = nanoTime.getAsLong();
             // who joins a side that is a majority without the joiners takes over what that side knows of itself, whether
             // it was on another side before or has just started
@@ -62,6 +68,7 @@ final class Majority {
         }
         holds = majority;
         seen = Set.copyOf(members);
+        return formed;
     }
 
     /** The member leaves its side to join the rest of a split cluster ({@code true}), or is done with it. */
@@ -76,6 +83,34 @@ final class Majority {
     /** Whether a majority of the declared members is seen now. */
     synchronized boolean holds() {
         return holds;
+    }
+
+    /**
+     * Whether sessions are served: those who make up the majority have handed over what they held. Without a majority it is
+     * the platform that refuses; where it has counted {@code members} that this does not know of yet, this does.
+     */
+    synchronized boolean serves(IntSupplier members) {
+        return declared == 1 || (holds ? settled : !isMajority(members.getAsInt()));
+    }
+
+    /** Which coming together of a majority this is. */
+    synchronized long formation() {
+        return formation;
+    }
+
+    /** Those who made it up have handed over what they held, if it is still that one. */
+    synchronized void settle(long ofFormation) {
+        settled |= formation == ofFormation;
+    }
+
+    /** Whether this member came from a split and has not yet handed over all that it held. */
+    synchronized boolean brings() {
+        return merging;
+    }
+
+    /** Whether this member joined a side that was a majority without it. */
+    synchronized boolean inherited() {
+        return inherited;
     }
 
     /**

@@ -32,6 +32,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /** Real members of Hazelcast in this process, joined over loopback; stopped when closed. */
 final class Grid implements AutoCloseable {
@@ -45,7 +46,6 @@ final class Grid implements AutoCloseable {
     private final List<HazelcastInstance> members = new ArrayList<>();
     private final List<Config> configs = new ArrayList<>();
     private final List<Integer> ports = new ArrayList<>();
-    private final List<CountDownLatch> merges = new ArrayList<>();
     private final String cluster;
 
     Grid(int size, int declared) throws IOException {
@@ -71,6 +71,7 @@ final class Grid implements AutoCloseable {
         members.add(member);
         await(() -> members.get(0).getCluster().getMembers().size() == members.size());
         await(() -> members.get(0).getPartitionService().isClusterSafe());
+        await(this::serves);
         return member;
     }
 
@@ -79,23 +80,27 @@ final class Grid implements AutoCloseable {
         return new Grid(size, declared, cluster);
     }
 
-    /** Heals the split; waits until all members are one grid and what they held is merged. */
+    /** Heals the split; waits until all members are one grid and what the smaller side held is merged. */
     void meet(Grid other) {
-        for (HazelcastInstance member : other.members) {
-            CountDownLatch merged = new CountDownLatch(1);
-            other.merges.add(merged);
-            member.getLifecycleService().addLifecycleListener(event -> {
-                if (event.getState() == LifecycleState.MERGED) {
-                    merged.countDown();
-                }
-            });
-        }
+        // of sides of one size the platform chooses
+        CountDownLatch merged = new CountDownLatch(other.size());
+        Stream<HazelcastInstance> may = other.size() < size() ? other.members.stream()
+                : Stream.concat(members.stream(), other.members.stream());
+        may.forEach(member -> member.getLifecycleService().addLifecycleListener(event -> {
+            if (event.getState() == LifecycleState.MERGED) {
+                merged.countDown();
+            }
+        }));
         allow(other);
         other.allow(this);
-        other.merges.forEach(Grid::await);
+        await(merged);
         members.addAll(other.members);
         await(() -> members.get(0).getCluster().getMembers().size() == members.size());
         await(() -> members.get(0).getPartitionService().isClusterSafe());
+    }
+
+    private boolean serves() {
+        return members.stream().map(GridMember::of).allMatch(GridMember::serves);
     }
 
     private void allow(Grid other) {

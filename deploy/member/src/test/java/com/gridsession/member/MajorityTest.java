@@ -156,10 +156,34 @@ class MajorityTest {
     }
 
     @Test
+    void servesOnceThoseWhoMakeItUpHandedOverWhatTheyHeld() {
+        see("a");
+        assertFalse(majority.serves(() -> 2), "the platform knows of a majority already");
+        see("a", "b");
+        assertFalse(majority.serves(() -> 2));
+        majority.settle(majority.formation());
+        assertTrue(majority.serves(() -> 2));
+        see("a", "b", "c");
+        see("a", "c");
+        assertTrue(majority.serves(() -> 2), "it kept its majority all the time");
+    }
+
+    @Test
+    void doesNotServeForWhatAnEarlierMajorityHandedOver() {
+        see("a", "b");
+        long earlier = majority.formation();
+        see("a");
+        see("a", "c");
+        majority.settle(earlier);
+        assertFalse(majority.serves(() -> 2));
+    }
+
+    @Test
     void meansNothingForOneDeclaredMember() {
         Majority alone = new Majority(1, 0, () -> now);
         alone.see(Set.of("a"));
         pass(Majority.MERGE_TIME + 1);
         assertFalse(alone.kept("b"));
+        assertTrue(alone.serves(() -> 1));
     }
 }

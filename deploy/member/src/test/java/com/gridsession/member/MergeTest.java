@@ -5,7 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.hazelcast.core.HazelcastInstance;
+import com.hazelcast.splitbrainprotection.SplitBrainProtectionException;
 import java.io.IOException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
@@ -153,11 +158,46 @@ class MergeTest {
         }
     }
 
+    /**
+     * Where a majority comes together of members that were apart, nothing is served before they handed over what they
+     * held: a session would be made anew, with a higher epoch, though only one of them holds it.
+     */
+    @Test
+    void nothingIsServedBeforeThoseWhoMakeUpAMajorityHandedOverWhatTheyHeld() throws Exception {
+        try (Grid here = new Grid(1, 3); Grid there = here.apart(1, 3)) {
+            int many = 3_000;
+            for (int index = 0; index < many; index++) {
+                put(there, "theirs-" + index, 1, 600_000);
+            }
+            ExecutorService callers = Executors.newSingleThreadExecutor();
+            Future<Integer> answered = callers.submit(() -> {
+                int answers = 0;
+                for (int index = many - 1; answers < 1_000; index = index == 0 ? many - 1 : index - 1) {
+                    boolean together = here.member(0).getCluster().getMembers().size() == 2;
+                    try {
+                        byte[] reply = here.run("theirs-" + index, Asked.load());
+                        if (together) {
+                            assertEquals(Status.OK, reply[1], "theirs-" + index);
+                            answers++;
+                        }
+                    } catch (SplitBrainProtectionException refused) {
+                        Thread.onSpinWait();
+                    }
+                }
+                return answers;
+            });
+            here.meet(there);
+            assertEquals(1_000, answered.get(30, TimeUnit.SECONDS));
+            callers.shutdown();
+        }
+    }
+
     /** Lets the member's clock say that it has seen the majority for long. */
     private static void holdsMajorityForLong(HazelcastInstance member) {
         AtomicLong later = new AtomicLong();
         GridMember seen = new GridMember(member, () -> System.nanoTime() + later.get()).listening();
         later.set(2 * Majority.MERGE_TIME);
         member.getUserContext().put(GridMember.KEY, seen);
+        Grid.await(seen::serves);
     }
 }
