@@ -46,7 +46,8 @@ class Part:
 
     def stretches(self) -> list[tuple[str, int]]:
         """Cases and callers of one round, those to be compared next to each other."""
-        return [(case, number) for number in self.callers for case in self.cases if number <= CASES[case].most_callers]
+        found = ((case, min(number, CASES[case].most_callers)) for number in self.callers for case in self.cases)
+        return list(dict.fromkeys(found))
 
     def warm_up(self, case: str, pace: Pace) -> float:
         """How long a case is warmed up, s."""
