@@ -114,7 +114,7 @@ def sized(index: int, size: int) -> dict[str, Any]:
     """Thirteen fields, about so many bytes encoded; the same for the same index."""
     made = session(index)
     if size < KILOBYTE:
-        made.update(user_id=f"U{index:x}", last_msg="thank you", slots={}, cart=[], history=[], flags={})
+        made.update(user_id=f"U{index:x}", slots={}, cart=[], history=[], flags={})
     elif size > KILOBYTE:
         source = random.Random(index)
         made["history"] = [source.randbytes(40).hex() for _ in range((size - KILOBYTE + 350) // 82)]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -52,12 +53,13 @@ class Worker:
 
     async def _open(self, key: str) -> None:
         turn = await self._context.stack.enter_async_context(CASES[key].open(self._context))
-        sessions, offset = self._context.setting.sessions, self._offset
+        sessions, offset, numbers = self._context.setting.sessions, self._offset, itertools.count()
 
-        async def elsewhere(index: int, number: int) -> object:
-            return await turn((index + offset) % sessions, number)
+        def elsewhere(index: int, number: int) -> Awaitable[object]:
+            # Numbers go on from stretch to stretch: one that merges what is there already would write nothing.
+            return turn((index + offset) % sessions, next(numbers))
 
-        self._turns[key] = elsewhere if offset else turn
+        self._turns[key] = elsewhere
         # What was filled stays to the end: the collector need not go through it in the middle of a measurement.
         gc.collect()
         gc.freeze()

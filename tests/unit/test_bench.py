@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,7 +154,7 @@ def contrast(one: str, other: str) -> float:
 def test_the_plot_is_well_formed_and_stands_on_no_background(measured: Measured) -> None:
     drawn = plot(_report.rows([measured]))
     assert drawn is not None
-    root = ElementTree.fromstring(drawn)
+    root = ET.fromstring(drawn)
     names = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "grid update, copy" in names
     assert "1x" in names
