@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -77,6 +78,8 @@ def main(words: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if words is None else words)
     options = parser().parse_args(given)
     parts, pace = planned(options)
+    # Ended from outside it ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     loop = loop_name(options.loop)
     say(f"about {sum(part.seconds(pace) for part in parts) / 60:.0f} min in {len(parts)} setting(s)")
     if max(heap_megabytes(part.setting) for part in parts) > _HUGE_HEAP:

@@ -14,7 +14,7 @@ import lmdb
 import msgpack
 
 from gridsession.cli._measuring import Turn, change, session_id
-from tests.bench._work import TTL, Case, Context, NotRun
+from tests.bench._work import TTL, Case, Context, NotRun, sized
 
 _UNTIL: Final = struct.Struct("<d")
 _NOTHING: Final = _UNTIL.pack(0)
@@ -55,7 +55,8 @@ def _pickled(users: int) -> Any:
             raise NotRun("python-telegram-bot is not installed: pip install -e '.[bench]'") from None
         persistence: Any = PicklePersistence(context.folder / f"pickle-{users}")
         persistence.set_bot(ExtBot("1:none"))
-        data = {index: context.session(index) for index in range(users)}
+        # Nothing shared between users: pickle would write it once for all of them.
+        data = {index: sized(index, context.setting.size) for index in range(users)}
         await persistence.get_user_data()
         persistence.user_data = copy.deepcopy(data)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from tests.bench._cases import CASES, LOOP
 from tests.bench._report import Row
+from tests.bench._work import Setting
 
 FILE: Final = Path(__file__).with_name("recorded.json")
 MOST: Final = 0.15
@@ -43,8 +44,13 @@ class Compared:
 
 
 def ratios(found: Sequence[Row]) -> dict[str, float]:
-    """What is worth recording of a run."""
-    return {f"{row.case}, {row.callers}": row.loop_ratio for row in found if row.loop_ratio and row.case != LOOP}
+    """What is worth recording of a run: CPU at the usual size, number of sessions and one process."""
+    usual = Setting()
+    return {
+        f"{row.case}, {row.callers}": row.loop_ratio
+        for row in found
+        if row.loop_ratio and row.case != LOOP and replace(row.setting, deadline=usual.deadline) == usual
+    }
 
 
 def compare(now: Ratios, recorded: Ratios) -> list[Compared]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from gridsession.cli._measuring import Turn, session
 
 TTL: Final = 1_800
 KILOBYTE: Final = 1_024
+_PATTERNS: Final = 256
+"""Different contents of sessions: to invent each of a million would take longer than to store it."""
 _AT_ONCE: Final = 64
 """Sessions filled at a time."""
 
@@ -81,8 +84,9 @@ class Context:
                 group.create_task(maker())
 
     def session(self, index: int) -> dict[str, Any]:
-        """The session of an index, in this setting's size."""
-        return sized(index, self.setting.size)
+        """The session of an index, in this setting's size; parts of it are those of other sessions too."""
+        made = _pattern(index % _PATTERNS, self.setting.size)
+        return {**made, "user_id": made["user_id"][:1] + f"{index:0{len(made['user_id']) - 1}x}"}
 
 
 Opening = Callable[[Context], contextlib.AbstractAsyncContextManager[Turn]]
@@ -108,6 +112,11 @@ class Case:
     jvm: bool = False
     most_callers: int = 1_000_000
     alone: bool = False
+
+
+@functools.cache
+def _pattern(index: int, size: int) -> dict[str, Any]:
+    return sized(index, size)
 
 
 def sized(index: int, size: int) -> dict[str, Any]:

@@ -93,6 +93,9 @@ def test_every_row_of_the_table_has_the_columns_of_its_head(measured: Measured) 
     assert columns == {9}
     assert "| grid `update`, copy | 16 | 5,400 (3,000-6,000) | 1.0 | 2.0 | 44.4 | 0.60 | 1.20 |" in text
     assert "not run: no / server of ours" in text
+    assert "| bare event loop, no place | 1 | 81,000 (45,000-90,000) | 1.0 | 2.0 | 11.1 | | |" in text.replace(
+        "  ", " "
+    )
 
 
 def test_callers_of_several_processes_are_shown_as_such(measured: Measured) -> None:
@@ -204,6 +207,11 @@ def test_ratios_are_kept_for_their_surroundings(tmp_path: Path, measured: Measur
     _recorded.record("python 3.11, uvloop", ratios, file)
     assert _recorded.load("python 3.11, uvloop", file) == {"grid-load, 1": 3.0, **ratios}
     assert _recorded.load("python 3.14, uvloop", file) == {}
+
+
+def test_only_runs_of_the_usual_setting_are_compared(measured: Measured) -> None:
+    measured.part = replace(measured.part, setting=Setting(size=64 * KILOBYTE))
+    assert _recorded.ratios(_report.rows([measured])) == {}
 
 
 def test_what_is_recorded_in_the_project_can_be_read() -> None:
