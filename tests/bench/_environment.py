@@ -17,7 +17,7 @@ from typing import Final
 
 from gridsession.errors import GridSessionError
 from gridsession.node.java import find_java
-from tests.bench._places import MEMBERS, cores, heap_megabytes
+from tests.bench._places import MEMBERS, cores, echo_language, heap_megabytes
 from tests.bench._plan import Part
 
 _PACKAGES: Final = (
@@ -56,7 +56,8 @@ def environment(parts: Sequence[Part], loop: str) -> dict[str, object]:
         "heap of each": " / ".join(dict.fromkeys(f"{heap_megabytes(part.setting)} MB" for part in parts)),
         "deadline": f"{parts[0].setting.deadline:g} s",
         "Java": _java(),
-        "Redis": _said("redis-server", "--version", r"v=(\S+)"),
+        "echo server": echo_language(),
+        "Redis": _said("redis-server", "--version", r"v=(\S+)") or "none",
         "MongoDB": _said("mongod", "--version", r"v(\S+)") or "mongo-java-server",
     }
     for package in _PACKAGES:
@@ -81,9 +82,9 @@ def _java() -> str:
     return str(java.version)
 
 
-def _said(program: str, option: str, pattern: str) -> str | None:
+def _said(program: str, option: str, pattern: str) -> str:
     path = shutil.which(program)
     if path is None:
-        return None
+        return ""
     said = re.search(pattern, subprocess.run([path, option], capture_output=True, text=True).stdout)
     return said[1] if said else "unknown"

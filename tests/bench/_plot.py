@@ -16,7 +16,8 @@ INK: Final = "#7d8590"
 MARKS: Final = (("#2f81f7", "circle"), ("#c9731b", "square"), ("#8b6fd8", "diamond"))
 """Of the first, second and third number of callers."""
 
-_LEFT, _RIGHT, _TOP, _ROW, _WIDTH, _BOTTOM = 330, 30, 56, 24, 880, 40
+_LEFT, _RIGHT, _TOP, _ROW, _WIDTH, _BOTTOM = 375, 30, 56, 24, 880, 64
+_CAPTION: Final = "turns a second, as multiples of one Lua script through redis-py; logarithmic"
 _FONT: Final = 'font-family="system-ui, sans-serif" font-size="13"'
 
 
@@ -51,7 +52,7 @@ def plot(found: Iterable[Row]) -> str | None:
     height = _TOP + _ROW * len(names) + _BOTTOM
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img">',
-        "<title>Turns a second, as multiples of one Lua script through redis-py</title>",
+        f"<title>{_CAPTION}</title>",
         *_legend(callers),
         *_axis(scale, height),
     ]
@@ -76,6 +77,7 @@ def _axis(scale: _Scale, height: int) -> Iterable[str]:
         x = scale.x(tick)
         yield _line(x, _TOP - 8, x, height - _BOTTOM + 4, 1.0 if tick == 1.0 else 0.35)
         yield _text(x, height - _BOTTOM + 22, f"{tick:g}x", "middle")
+    yield _text((_LEFT + _WIDTH - _RIGHT) / 2, height - 12, _CAPTION, "middle")
 
 
 def _text(x: float, y: float, words: str, anchor: str) -> str:
