@@ -1,87 +1,110 @@
-"""`python -m tests.bench [--quick] [--json]`: one client process on one core, the servers on the other."""
+"""`python -m tests.bench [--quick] [--json] ...`: gridsession side by side with what people use instead.
+
+One client process on one core, all servers on another, cases taking turns within each round, medians; every figure as
+a ratio to an echo of the same bytes and to one Lua script through redis-py in the same run. Without options it takes
+about half an hour and says so beforehand; `--quick` takes about two minutes.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import json
-import os
-import platform
+import signal
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
-from gridsession.cli._measuring import Figure, Median, measure
-from tests.bench._cases import SESSIONS, grid_turn, grid_update, redis_lua
-from tests.bench._places import client_cores, grid, on_cores, redis_server
+from tests.bench import _plan, _recorded, _report
+from tests.bench._cases import CASES, QUICK
+from tests.bench._environment import environment, load_average, loop_name, surroundings
+from tests.bench._places import heap_megabytes
+from tests.bench._plan import Pace, Part
+from tests.bench._plot import plot
+from tests.bench._run import run, say
 
-CALLERS = (1, 16, 128)
-BASE = "redis lua, no copy"
-
-
-async def run(quick: bool, url: str, port: int) -> dict[tuple[str, int], list[Figure]]:
-    """All cases, interleaved, after a warm-up."""
-    rounds, seconds, warm = (2, 1.0, 6.0) if quick else (5, 3.0, 15.0)
-    figures: dict[tuple[str, int], list[Figure]] = {}
-    async with contextlib.AsyncExitStack() as stack:
-        cases = {
-            BASE: await stack.enter_async_context(redis_lua(port)),
-            "grid update, sync copy": await stack.enter_async_context(grid_update(url)),
-            "grid turn, sync copy": await stack.enter_async_context(grid_turn(url)),
-        }
-        for name, turn in cases.items():
-            print(f"warming up: {name}", file=sys.stderr)
-            await measure(turn, callers=64, seconds=1.0 if name == BASE else warm, sessions=SESSIONS)
-        for number in range(rounds):
-            for callers in CALLERS:
-                for name, turn in cases.items():
-                    print(f"round {number + 1}/{rounds}: {name}, c={callers}", file=sys.stderr)
-                    figure = await measure(turn, callers=callers, seconds=seconds, sessions=SESSIONS)
-                    figures.setdefault((name, callers), []).append(figure)
-    return figures
+RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+PLOT: Final = Path(__file__).with_name("turns.svg")
+_HUGE_HEAP: Final = 4_096
 
 
-def summary(figures: dict[tuple[str, int], list[Figure]]) -> list[dict[str, object]]:
-    """The medians of each case, and its ratio to the base case of the same run."""
-    medians = {case: Median.of(found) for case, found in figures.items()}
-    return [
-        {
-            "case": name,
-            "callers": callers,
-            **asdict(median),
-            "ratio": round(median.turns_per_second / medians[BASE, callers].turns_per_second, 2),
-        }
-        for (name, callers), median in medians.items()
-    ]
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"cases: {', '.join(CASES)}",
+    )
+    made.add_argument("--quick", action="store_true", help="few cases, briefly; compares CPU with what was recorded")
+    made.add_argument("--json", action="store_true", help="one object on standard output instead of tables")
+    chosen = {"nargs": "+", "metavar": "N"}
+    made.add_argument("--cases", nargs="+", choices=list(CASES), metavar="CASE", help="and what they are compared with")
+    made.add_argument("--sizes", type=float, **chosen, help="KB of a session: 0.2 1 16 64")  # type: ignore[arg-type]
+    made.add_argument("--callers", type=int, **chosen, help="turns at once in each client process: 1 16 128")  # type: ignore[arg-type]
+    made.add_argument("--processes", type=int, **chosen, help="client processes: 1 4")  # type: ignore[arg-type]
+    made.add_argument("--sessions", type=int, **chosen, help="sessions in the place: 1000 to 1000000")  # type: ignore[arg-type]
+    made.add_argument("--seconds", type=float, help="of each stretch")
+    made.add_argument("--rounds", type=int, help="stretches of each case; the median is told")
+    made.add_argument("--warm-up", type=float, help="seconds for each case that a JVM answers")
+    made.add_argument("--deadline", type=float, default=2.0, help="of gridsession's calls, s: how long op ids are kept")
+    made.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
+    made.add_argument("--write", action="store_true", help=f"tables and plot to {RESULTS.name} and {PLOT.name}")
+    made.add_argument("--record", action="store_true", help="keep the ratios of CPU for the next --quick")
+    return made
 
 
-def main() -> None:
-    """Parse, run, print."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about a minute instead of four")
-    parser.add_argument("--json", action="store_true", help="one object on standard output instead of a table")
-    options = parser.parse_args()
-    with grid(2) as url, redis_server() as port, on_cores(client_cores()):
-        try:
-            import uvloop
-        except ImportError:
-            loop_factory, loop = asyncio.new_event_loop, "asyncio"
-        else:
-            loop_factory, loop = uvloop.new_event_loop, "uvloop"
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            rows = summary(runner.run(run(options.quick, url, port)))
-    facts = {"python": platform.python_version(), "loop": loop, "cores": os.cpu_count(), "members": 2, "backups": 1}
+def planned(options: argparse.Namespace) -> tuple[list[Part], Pace]:
+    """What the options ask for."""
+    pace = _plan.QUICK_PACE if options.quick else _plan.FULL
+    given = {"rounds": options.rounds, "seconds": options.seconds, "warm": options.warm_up}
+    pace = replace(pace, **{name: value for name, value in given.items() if value is not None})
+    if not any((options.cases, options.sizes, options.callers, options.processes, options.sessions)):
+        return (_plan.quick if options.quick else _plan.default)(options.deadline), pace
+    parts = _plan.asked(
+        cases=_plan.with_limits(options.cases or (QUICK if options.quick else tuple(CASES))),
+        callers=options.callers or _plan.CALLERS,
+        sizes=options.sizes or (1,),
+        sessions=options.sessions or (),
+        processes=options.processes or (1,),
+        deadline=options.deadline,
+    )
+    return parts, pace
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Parse, plan, run, tell."""
+    given = list(sys.argv[1:] if words is None else words)
+    options = parser().parse_args(given)
+    parts, pace = planned(options)
+    # Ended from outside it ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    loop = loop_name(options.loop)
+    say(f"about {sum(part.seconds(pace) for part in parts) / 60:.0f} min in {len(parts)} setting(s)")
+    if max(heap_megabytes(part.setting) for part in parts) > _HUGE_HEAP:
+        say("the largest setting needs some 16 GB of memory")
+    facts = {**environment(parts, loop), "load before": load_average()}
+    found = _report.rows(run(parts, pace, loop))
+    facts["load after"] = load_average()
+    ratios = _recorded.ratios(found)
+    compared = _recorded.compare(ratios, _recorded.load(surroundings(loop)))
+    command = " ".join(("python -m tests.bench", *given))
     if options.json:
-        print(json.dumps({"environment": facts, "cases": rows}))
-        return
-    print(", ".join(f"{name} {value}" for name, value in facts.items()))
-    print("| case | callers | turns/s (spread) | p50 ms | p99 ms | client CPU us | ratio to redis lua |")
-    print("|---|---|---|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| {row['case']} | {row['callers']} | {row['turns_per_second']} ({row['slowest']}-{row['quickest']}) |"
-            f" {row['p50_ms']} | {row['p99_ms']} | {row['cpu_us']} | {row['ratio']} |"
-        )
+        cases = [row.as_json() for row in found]
+        cpu = [{"case": each.name, "now": each.now, "recorded": each.recorded, "rose": each.rose} for each in compared]
+        print(json.dumps({"command": command, "environment": facts, "cases": cases, "cpu": cpu}))
+    else:
+        print(_report.section(found, facts, command, None))
+    if options.quick:
+        say(_recorded.report(compared))
+    if options.record:
+        _recorded.record(surroundings(loop), ratios)
+    if options.write:
+        picture = plot(found)
+        if picture:
+            PLOT.write_text(picture, encoding="utf-8")
+        _report.write(RESULTS, _report.section(found, facts, command, PLOT.name if picture else None))
 
 
 if __name__ == "__main__":
