@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--workloads", default="all", help="only these, separated by commas (default all)")
     parser.add_argument("--seed", type=int, default=1, help="draws the plan and what clients do (default 1)")
-    parser.add_argument("--memory", default="192m", help="heap of each member (default 192m)")
+    parser.add_argument("--memory", default="512m", help="heap of each member (default 512m; half an hour fills 192m)")
     parser.add_argument("--preload", type=int, default=0, metavar="N", help="fill in N sessions before")
     parser.add_argument("--place", choices=_PLACES, default="grid", help="what is harmed (default grid)")
     parser.add_argument("--wait-replicas", type=int, default=0, help="redis-sentinel: replicas that confirm a change")

@@ -34,7 +34,7 @@ class Setup:
     clients: int = 2
     workloads: str = "all"
     callers: int | None = None
-    heap: str = "192m"
+    heap: str = "512m"
     seed: int = 1
     preload: int = 0
     wait_replicas: int = 0

@@ -50,10 +50,14 @@ class Expired(Workload):
             while True:
                 following = asyncio.ensure_future(anext(feed))
                 ends = {following} if until_quiet else {following, stopped}
-                await asyncio.wait(ends, timeout=caller.run.quiet, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    following.cancel()
-                    await asyncio.wait({following})
+                try:
+                    await asyncio.wait(ends, timeout=caller.run.quiet, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    # Also when this is cancelled: a feed cannot be closed while somebody waits for its next.
+                    if not following.done():
+                        following.cancel()
+                        await asyncio.wait({following})
+                if following.cancelled():
                     break
                 expired = following.result()
                 if caller.random.random() < caller.run.leave and not until_quiet:
