@@ -248,6 +248,26 @@ def test_a_member_that_lost_our_jar_is_named(grid: LocalGrid) -> None:
     asyncio.run(scenario())
 
 
+def test_a_change_is_surely_not_applied_only_if_the_member_it_was_sent_to_lacks_our_jar(grid: LocalGrid) -> None:
+    """The member of a copy answers in the owner's place, though the owner applied it."""
+    lacking = "Exception from server: x.HazelcastSerializationException: No DataSerializerFactory registered\n\tat "
+
+    async def scenario() -> None:
+        async with wired(grid) as wire:
+            failing(
+                wire, HazelcastSerializationError(lacking + "com.hazelcast.x.MessageTask.prepareOperation(X.java:1)")
+            )
+            with pytest.raises(MemberUnfit):
+                await wire.driver.execute(wire.space, "line:1", increment(wire.driver))
+            failing(wire, HazelcastSerializationError(lacking + "x.OperationRunnerImpl.run(X.java:1)"))
+            with pytest.raises(OutcomeUnknown, match="a member does not have gridsession's jar"):
+                await wire.driver.execute(wire.space, "line:1", increment(wire.driver))
+            with pytest.raises(MemberUnfit):
+                await wire.driver.execute(wire.space, "line:1", Load())
+
+    asyncio.run(scenario())
+
+
 def test_an_error_of_the_member_is_told_by_its_class_only(grid: LocalGrid) -> None:
     async def scenario() -> None:
         async with wired(grid) as wire:

@@ -24,6 +24,8 @@ from gridsession.drivers.hazelcast._link import Link
 from gridsession.drivers.hazelcast._wire import address, introduce_request
 
 _SWEEP: Final = 0.05
+_READING: Final = ".prepareOperation("
+"""Where a member reads a client's command, in the stack that comes with its error."""
 _SERVER_CLASS = re.compile(r"Exception from server: (?:[\w$]+\.)*([\w$]+)")
 
 
@@ -182,6 +184,15 @@ def was_refused(error: BaseException) -> bool:
 def lacks_jar(error: BaseException) -> bool:
     """Whether the member does not know our processors."""
     return isinstance(error, HazelcastSerializationError) and "DataSerializerFactory" in str(error)
+
+
+def was_unread(error: BaseException) -> bool:
+    """Whether the very member it was sent to could not read the command, which then went nowhere.
+
+    The member of a copy that lacks our jar answers in the owner's place, with the same error, though the owner applied
+    the command.
+    """
+    return lacks_jar(error) and _READING in str(error)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -28,6 +28,7 @@ from gridsession.drivers.hazelcast._call import (
     send,
     server_class,
     was_refused,
+    was_unread,
 )
 from gridsession.drivers.hazelcast._client import Client
 from gridsession.drivers.hazelcast._probe import FIRST_COMMANDS, without_jar
@@ -262,9 +263,11 @@ class _Run:
                 hooks(CopiesMissing(self.space.namespace, self.session_id, name, self.attempts))
         if isinstance(error, NotSent) or was_refused(error):
             return
-        if lacks_jar(error):
+        if was_unread(error):
             self._end(error)
         self._doubt = True
+        if lacks_jar(error):
+            self._end(error)
         if isinstance(error, Overdue) or strange >= _STRANGE:
             self._end(error)
 
@@ -322,4 +325,6 @@ def _reason(error: BaseException) -> str:
         return "no connection to the owner"
     if isinstance(error, Overdue):
         return "no answer by the deadline"
+    if lacks_jar(error):
+        return "a member does not have gridsession's jar"
     return server_class(error)
