@@ -245,6 +245,15 @@ def test_it_counts_what_was_done(nodes: Nodes, namespace: str) -> None:
             "evicted": total("gridsession_records_evicted_total"),
         }
 
+    # Nodes tell once a second: when each tells of these, it has told of what earlier tests did.
+    earlier = f"{namespace}-earlier"
+    with SessionStore.open(nodes.url, namespace=earlier) as store:
+        for number in range(30):
+            store.session(f"line:{number}").set("n", 1)
+    eventually(
+        lambda: all(nodes.total("gridsession_sessions", namespace=earlier, role=r) == 30 for r in ("owner", "backup")),
+        "all tell of what was done before",
+    )
     before = counts()
     with SessionStore.open(nodes.url, namespace=namespace) as store:
         for number in range(30):

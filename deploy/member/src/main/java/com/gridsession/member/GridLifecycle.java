@@ -28,13 +28,13 @@ public final class GridLifecycle implements LifecycleListener, HazelcastInstance
             case STARTED -> started();
             case MERGING -> GridMember.of(instance).majority().merging(true);
             case MERGED -> {
-                GridMember.of(instance).majority().merging(false);
+                GridMember.of(instance).merged();
                 if (publisher != null) {
                     publisher.merged();
                 }
                 Rearm.start(instance);
             }
-            case MERGE_FAILED -> GridMember.of(instance).majority().merging(false);
+            case MERGE_FAILED -> GridMember.of(instance).merged();
             case SHUTTING_DOWN -> stop();
             default -> { }
         }

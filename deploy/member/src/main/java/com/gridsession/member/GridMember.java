@@ -35,7 +35,7 @@ final class GridMember implements MembershipListener {
         limits = Limits.of(properties);
         declared = (int) Limits.read(properties, DECLARED, 1);
         backups = (int) Limits.read(properties, BACKUPS, declared == 1 ? 0 : 1);
-        majority = new Majority(declared, backups, nanoTime);
+        majority = new Majority(addressOf(instance.getCluster().getLocalMember()), declared, backups, nanoTime);
         time = new SteadyTime(() -> instance.getCluster().getClusterTime(), nanoTime);
     }
 
@@ -50,7 +50,7 @@ final class GridMember implements MembershipListener {
 
     GridMember listening() {
         instance.getCluster().addMembershipListener(this);
-        refresh(instance.getCluster().getMembers());
+        refresh(null);
         return this;
     }
 
@@ -80,6 +80,12 @@ final class GridMember implements MembershipListener {
         return majority;
     }
 
+    /** The member is done with joining the rest of a split cluster, or has given up. */
+    void merged() {
+        majority.merging(false);
+        refresh(null);
+    }
+
     /** Whether sessions are served now. */
     boolean serves() {
         return majority.serves(() -> instance.getCluster().getMembers().size());
@@ -101,7 +107,7 @@ final class GridMember implements MembershipListener {
     @Override
     public void memberAdded(MembershipEvent event) {
         // all of them: to one that joins, its new side's members are added one by one
-        refresh(instance.getCluster().getMembers());
+        refresh(null);
     }
 
     @Override
@@ -110,10 +116,12 @@ final class GridMember implements MembershipListener {
         refresh(event.getMembers());
     }
 
-    private synchronized void refresh(Set<Member> members) {
+    /** These members are there; null for those who are there now. */
+    private synchronized void refresh(Set<Member> seen) {
+        Set<Member> members = seen != null ? seen : instance.getCluster().getMembers();
         refusal = refusalOf(members);
         if (majority.see(members.stream().map(GridMember::addressOf).collect(Collectors.toUnmodifiableSet()))) {
-            Settling.begin(instance, majority);
+            Settling.begin(instance, majority, majority.formation());
         }
     }
 

@@ -7,6 +7,8 @@ import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * Whether this member's side of a split kept the majority of the declared members. When sides merge the others already
@@ -22,6 +24,7 @@ final class Majority {
     /** Most members remembered that left: more than any grid has, though each restart may bring another address. */
     private static final int MOST_PARTED = 1_000;
 
+    private final String self;
     private final int declared;
     private final boolean minorityMayHoldAll;
     private final LongSupplier nanoTime;
@@ -35,7 +38,10 @@ final class Majority {
     });
     private Set<String> seen = Set.of();
     private Set<String> founders = Set.of();
-    private int ownSide;
+    /** Who was on this member's side when it left that to join another. */
+    private Set<String> ownSide = Set.of();
+    /** Who had stood without this member when it joined. */
+    private Set<String> stood = Set.of();
     private boolean merging;
     private boolean holds;
     private boolean inherited;
@@ -43,8 +49,12 @@ final class Majority {
     private long formation;
     private long since;
 
-    /** Of so many declared members, each session with so many copies; {@code nanoTime} is a clock that only rises. */
-    Majority(int declared, int backups, LongSupplier nanoTime) {
+    /**
+     * As the member {@code self} sees it, of so many declared members, each session with so many copies; {@code nanoTime}
+     * is a clock that only rises.
+     */
+    Majority(String self, int declared, int backups, LongSupplier nanoTime) {
+        this.self = self;
         this.declared = declared;
         this.minorityMayHoldAll = declared - (declared / 2 + 1) > backups;
         this.nanoTime = nanoTime;
@@ -60,22 +70,32 @@ final class Majority {
             since = nanoTime.getAsLong();
             // who joins a side that is a majority without the joiners takes over what that side knows of itself, whether
             // it was on another side before or has just started
-            inherited = merging ? isMajority(members.size() - ownSide) : seen.isEmpty() && isMajority(members.size() - 1);
+            stood = seen.isEmpty() || !ownSide.isEmpty() ? without(members, ownSide) : Set.of();
+            inherited = isMajority(stood.size());
             founders = Set.copyOf(members);
             parted.clear();
+        } else if (majority && settled) {
+            parted.addAll(without(seen, members));
         } else if (majority) {
-            seen.stream().filter(each -> !members.contains(each)).forEach(parted::add);
+            founders = Stream.concat(founders.stream(), members.stream()).collect(Collectors.toUnmodifiableSet());
         }
         holds = majority;
         seen = Set.copyOf(members);
+        // those of its side who have not come yet are waited for
+        ownSide = majority && ownSide.stream().allMatch(members::contains) ? Set.of() : ownSide;
         return formed;
+    }
+
+    private Set<String> without(Set<String> members, Set<String> left) {
+        return members.stream().filter(each -> !left.contains(each) && !each.equals(self))
+                .collect(Collectors.toUnmodifiableSet());
     }
 
     /** The member leaves its side to join the rest of a split cluster ({@code true}), or is done with it. */
     synchronized void merging(boolean begins) {
         merging = begins;
         if (begins) {
-            ownSide = seen.size();
+            ownSide = seen;
             holds = false;
         }
     }
@@ -90,7 +110,7 @@ final class Majority {
      * the platform that refuses; where it has counted {@code members} that this does not know of yet, this does.
      */
     synchronized boolean serves(IntSupplier members) {
-        return declared == 1 || (holds ? settled : !isMajority(members.getAsInt()));
+        return declared == 1 || (holds ? settled || isOlderThan(MERGE_TIME) : !isMajority(members.getAsInt()));
     }
 
     /** Which coming together of a majority this is. */
@@ -98,39 +118,44 @@ final class Majority {
         return formation;
     }
 
-    /** Those who made it up have handed over what they held, if it is still that one. */
-    synchronized void settle(long ofFormation) {
-        settled |= formation == ofFormation;
+    /**
+     * Takes note of who still hands over what it held in a split, so that a side is not taken for one that stood because of
+     * them. Gives whether that is all, so that sessions may be served.
+     */
+    synchronized boolean settle(long ofFormation, Set<String> bringing) {
+        if (formation == ofFormation) {
+            inherited &= isMajority(without(stood, bringing).size());
+            settled |= inherited || bringing.isEmpty() && !brings();
+        }
+        return formation != ofFormation || settled;
     }
 
-    /** Whether this member came from a split and has not yet handed over all that it held. */
+    /**
+     * Whether this member came from a split and has not yet handed over all that its side held. Of its copies it hands over
+     * only those of which it was the owner there; the others come with the rest of its side.
+     */
     synchronized boolean brings() {
-        return merging;
-    }
-
-    /** Whether this member joined a side that was a majority without it. */
-    synchronized boolean inherited() {
-        return inherited;
+        return merging || holds && !ownSide.isEmpty() && !isOlderThan(STANDS_AFTER);
     }
 
     /**
      * Whether this side kept its majority, by all that this member can tell, while the one who merges was apart. Those
-     * who make up a majority bring what may be newer. Whoever left it afterwards, or comes when it stands, brings nothing
-     * that was acknowledged, unless so few of the members can hold all copies of a session.
+     * who make up a majority bring what may be newer. Whoever left it afterwards, or comes when all was handed over, brings
+     * nothing that was acknowledged, unless so few of the members can hold all copies of a session.
      *
-     * @param merging the address of the member that merges, or {@link #NOT_TOLD}
+     * @param from the address of the member that merges, or {@link #NOT_TOLD}
      */
-    synchronized boolean kept(String merging) {
+    synchronized boolean kept(String from) {
         if (declared == 1 || !holds) {
             return false;
         }
-        if (inherited || parted.contains(merging)) {
+        if (inherited || parted.contains(from)) {
             return true;
         }
-        if (founders.contains(merging)) {
+        if (founders.contains(from)) {
             return false;
         }
-        return merging != NOT_TOLD && !minorityMayHoldAll || isOlderThan(STANDS_AFTER);
+        return !from.equals(NOT_TOLD) && !minorityMayHoldAll || isOlderThan(STANDS_AFTER);
     }
 
     /**

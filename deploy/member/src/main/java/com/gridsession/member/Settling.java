@@ -3,10 +3,13 @@ package com.gridsession.member;
 import com.hazelcast.cluster.Member;
 import com.hazelcast.core.HazelcastInstance;
 import com.hazelcast.core.HazelcastInstanceNotActiveException;
-import com.hazelcast.core.MemberLeftException;
+import com.hazelcast.nio.serialization.HazelcastSerializationException;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.logging.Level;
@@ -25,18 +28,16 @@ final class Settling implements Runnable {
     private final HazelcastInstance instance;
     private final Majority majority;
     private final long formation;
-    private final Set<Member> waitedFor;
 
-    private Settling(HazelcastInstance instance, Majority majority) {
+    private Settling(HazelcastInstance instance, Majority majority, long formation) {
         this.instance = instance;
         this.majority = majority;
-        formation = majority.formation();
-        waitedFor = new HashSet<>(instance.getCluster().getMembers());
+        this.formation = formation;
     }
 
     /** Begins to wait, on a thread of its own. */
-    static void begin(HazelcastInstance instance, Majority majority) {
-        Thread thread = new Thread(new Settling(instance, majority), "gridsession-settling");
+    static void begin(HazelcastInstance instance, Majority majority, long formation) {
+        Thread thread = new Thread(new Settling(instance, majority, formation), "gridsession-settling");
         thread.setDaemon(true);
         thread.start();
     }
@@ -45,18 +46,9 @@ final class Settling implements Runnable {
     public void run() {
         long began = System.nanoTime();
         try {
-            boolean othersBrought = false;
-            while (majority.formation() == formation) {
-                boolean othersBring = othersBring();
-                othersBrought |= othersBring;
-                // who joins a side that stood without it need not wait for what it brings itself
-                boolean selfBrings = majority.brings() && (othersBrought || !majority.inherited());
-                boolean given = System.nanoTime() - began > Majority.MERGE_TIME;
-                if (given) {
+            while (!majority.settle(formation, bringing())) {
+                if (System.nanoTime() - began > Majority.MERGE_TIME) {
                     LOG.warning("members did not hand over in 2 minutes what they held in a split: serving without it");
-                }
-                if (given || !othersBring && !selfBrings) {
-                    majority.settle(formation);
                     return;
                 }
                 Thread.sleep(PAUSE_MS);
@@ -68,26 +60,43 @@ final class Settling implements Runnable {
         }
     }
 
-    private boolean othersBring() throws InterruptedException {
-        waitedFor.retainAll(instance.getCluster().getMembers());
-        boolean bring = false;
-        for (Member member : waitedFor) {
-            bring |= !member.localMember() && brings(member);
+    /** Who of the others hands over; all are asked at once. */
+    private Set<String> bringing() throws InterruptedException {
+        Map<String, Future<Boolean>> asked = new HashMap<>();
+        Set<String> bringing = new HashSet<>();
+        for (Member member : instance.getCluster().getMembers()) {
+            if (!member.localMember()) {
+                String address = GridMember.addressOf(member);
+                try {
+                    asked.put(address, instance.getExecutorService(Bringing.EXECUTOR).submitToMember(new Bringing(), member));
+                } catch (HazelcastInstanceNotActiveException ended) {
+                    throw ended;
+                } catch (RuntimeException failed) {
+                    bringing.add(address); // asked again, unless it has left by then
+                }
+            }
         }
-        return bring;
+        long due = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(ANSWER_MS);
+        for (Map.Entry<String, Future<Boolean>> each : asked.entrySet()) {
+            if (brings(each.getValue(), due - System.nanoTime())) {
+                bringing.add(each.getKey());
+            }
+        }
+        return bringing;
     }
 
-    private boolean brings(Member member) throws InterruptedException {
+    private static boolean brings(Future<Boolean> answer, long patience) throws InterruptedException {
         try {
-            return instance.getExecutorService(Bringing.EXECUTOR).submitToMember(new Bringing(), member)
-                    .get(ANSWER_MS, TimeUnit.MILLISECONDS);
+            return answer.get(Math.max(0, patience), TimeUnit.NANOSECONDS);
+        } catch (ExecutionException failed) {
+            // a member with an older jar does not know the question
+            return !(failed.getCause() instanceof HazelcastSerializationException);
         } catch (TimeoutException silent) {
             return true;
-        } catch (MemberLeftException left) {
-            return false;
-        } catch (ExecutionException failed) {
-            // a member with an older jar does not know the question; one that left is not among the members any more
-            return failed.getCause() instanceof MemberLeftException;
+        } catch (HazelcastInstanceNotActiveException ended) {
+            throw ended;
+        } catch (RuntimeException failed) {
+            return !(failed instanceof HazelcastSerializationException);
         }
     }
 }
