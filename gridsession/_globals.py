@@ -196,14 +196,14 @@ class Globals:
         self._opening = self._opening or asyncio.Lock()
         async with self._opening:
             if not self._asked:
-                self._meanwhile = []
+                meanwhile = self._meanwhile = []
                 try:
                     self._mirror = await self._link.driver.mirror(self._link.space)
                     self._asked = True
-                    for record in self._meanwhile:
-                        self._offer(record)
                 finally:
                     self._meanwhile = None
+                for record in meanwhile:
+                    self._offer(record)
         return self._mirror
 
     def _held(self, mirror: Mirror, name: str) -> bytes | None:

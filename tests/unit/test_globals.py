@@ -248,6 +248,23 @@ async def test_ones_own_changes_while_the_copy_is_read_in_are_in_it(clock: Manua
         assert await found.get("gone") is None
 
 
+async def test_a_driver_that_has_no_copy_after_all_is_asked_each_time(clock: ManualClock) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class _None(MemoryDriver):
+        async def mirror(self, space: Space) -> Mirror | None:
+            begun.set()
+            await go_on.wait()
+            return None
+
+    async with SessionStore.open(driver=_None(clock=clock)) as store:
+        first = asyncio.create_task(store.globals.get("n"))
+        await begun.wait()
+        await store.globals.set("n", 2)
+        go_on.set()
+        assert await first == 2
+
+
 async def test_what_another_changed_is_read_when_pushed_or_fresh(clock: ManualClock) -> None:
     driver = _Pushing(clock)
     space = Space("default", "globals")
