@@ -1,12 +1,7 @@
 package com.gridsession.member;
 
-import com.hazelcast.core.HazelcastInstance;
-import com.hazelcast.core.HazelcastInstanceAware;
 import com.hazelcast.core.ReadOnly;
 import com.hazelcast.map.EntryProcessor;
-import com.hazelcast.nio.ObjectDataInput;
-import com.hazelcast.nio.ObjectDataOutput;
-import com.hazelcast.nio.serialization.IdentifiedDataSerializable;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -25,14 +20,11 @@ import java.util.Map;
  * that know none after 6), i64 each of the heap in use, of it needed for sure, and that there can be (bytes; absent
  * in older jars). A client must bear more bytes after these.
  */
-public final class Probe
-        implements EntryProcessor<String, byte[], byte[]>, IdentifiedDataSerializable, HazelcastInstanceAware, ReadOnly {
+public final class Probe extends Bodiless implements EntryProcessor<String, byte[], byte[]>, ReadOnly {
     /** Map to send it to. */
     public static final String MAP = "gridsession.probe";
 
     private static final long serialVersionUID = 1L;
-
-    private transient HazelcastInstance instance;
 
     @Override
     public byte[] process(Map.Entry<String, byte[]> entry) {
@@ -70,26 +62,6 @@ public final class Probe
     @Override
     public EntryProcessor<String, byte[], byte[]> getBackupProcessor() {
         return null;
-    }
-
-    @Override
-    public void setHazelcastInstance(HazelcastInstance hazelcastInstance) {
-        instance = hazelcastInstance;
-    }
-
-    @Override
-    public void writeData(ObjectDataOutput out) {
-        // nothing to ask
-    }
-
-    @Override
-    public void readData(ObjectDataInput in) {
-        // nothing was asked
-    }
-
-    @Override
-    public int getFactoryId() {
-        return GridDataSerializerHook.FACTORY_ID;
     }
 
     @Override

@@ -2,26 +2,20 @@ package com.gridsession.member;
 
 import com.hazelcast.core.DistributedObject;
 import com.hazelcast.core.HazelcastInstance;
-import com.hazelcast.core.HazelcastInstanceAware;
 import com.hazelcast.map.EntryProcessor;
 import com.hazelcast.map.IMap;
-import com.hazelcast.nio.ObjectDataInput;
-import com.hazelcast.nio.ObjectDataOutput;
-import com.hazelcast.nio.serialization.IdentifiedDataSerializable;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /** Gives an entry the time to live that its own record asks for: a merge takes it from the side that lost. */
-public final class Rearm
-        implements EntryProcessor<String, byte[], byte[]>, IdentifiedDataSerializable, HazelcastInstanceAware {
+public final class Rearm extends Bodiless implements EntryProcessor<String, byte[], byte[]> {
     private static final long serialVersionUID = 1L;
 
     private static final Logger LOG = Logger.getLogger(Rearm.class.getName());
     private static final String SESSIONS = "gridsession.sessions.";
 
-    private transient HazelcastInstance instance;
     private transient ResultBackup backup;
 
     /** Rearms, on a thread of its own, what this member owns of the grid's maps. */
@@ -73,26 +67,6 @@ public final class Rearm
     @Override
     public EntryProcessor<String, byte[], byte[]> getBackupProcessor() {
         return backup;
-    }
-
-    @Override
-    public void setHazelcastInstance(HazelcastInstance hazelcastInstance) {
-        instance = hazelcastInstance;
-    }
-
-    @Override
-    public void writeData(ObjectDataOutput out) {
-        // nothing to tell
-    }
-
-    @Override
-    public void readData(ObjectDataInput in) {
-        // nothing was told
-    }
-
-    @Override
-    public int getFactoryId() {
-        return GridDataSerializerHook.FACTORY_ID;
     }
 
     @Override
