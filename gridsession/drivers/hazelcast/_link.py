@@ -2,7 +2,8 @@
 
 The client keeps connections, membership, partition table and heartbeat. What it does not do is done here by replacing
 two of its private functions: it never bounds authentication, so a member that accepts a connection and stays mute would
-stop it for ever; and what is left half open when a start is given up would leak.
+stop it for ever; and what is left half open when a start is given up would leak. And a third is watched: that a
+connection ended is told to listeners only after the next one is made.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hazelcast.config import Config, ReconnectMode
-from hazelcast.errors import AuthenticationError, ClientNotAllowedInClusterError
+from hazelcast.errors import AuthenticationError, ClientNotAllowedInClusterError, TargetDisconnectedError
 
 from gridsession._logs import logger
 from gridsession.drivers.hazelcast._seam import new_client
+from gridsession.drivers.hazelcast._tap import FIRST_ID, fits, tap
 from gridsession.drivers.hazelcast._wire import Keys
 from gridsession.errors import ConnectFailed
 
 _START_STEP: Final = 3.0
 """Longest wait (s) for one member to connect and authenticate, so that a mute one does not stop the others' turn."""
+
+TAP: Final = "tap"
+INVOCATION: Final = "invocation"
+PATHS: Final = (TAP, INVOCATION)
 
 _Config: Any = Config  # the client's constructors have no type hints
 _log = logger("hazelcast")
@@ -36,12 +42,14 @@ class Settings:
         addresses: `host:port` of some members.
         connect_timeout: seconds until a start is given up.
         backup_timeout: seconds the client waits for backups to confirm an answer.
+        path: how commands travel: `tap`, or `invocation`, the client's general code.
     """
 
     addresses: tuple[str, ...]
     cluster_name: str = field(repr=False)
     connect_timeout: float = 10.0
     backup_timeout: float = 1.0
+    path: str = TAP
 
     def config(self) -> Config:
         """The client's configuration."""
@@ -68,6 +76,8 @@ class Link:
     Attributes:
         keys: keys made for this cluster's number of partitions.
         introduced: maps this cluster was told of, see `_call.introduce`.
+        commands: the correlation id of the last command.
+        tapped: whether connections get a fast lane.
     """
 
     def __init__(self, settings: Settings, on_gap: Callable[[], None], on_members: Callable[[], None]) -> None:
@@ -83,6 +93,15 @@ class Link:
         self._faults: dict[str, str] = {}
         self.keys = Keys(1)
         self.introduced: set[str] = set()
+        self.loop = asyncio.get_running_loop()
+        self.commands = FIRST_ID
+        self.tapped = settings.path == TAP and fits()
+        if settings.path == TAP and not self.tapped:
+            _log.warning(
+                "client.untapped", effect="commands take the client's general code: more CPU, the same answers"
+            )
+        self._on_connection_close = self._connections.on_connection_close
+        self._connections.on_connection_close = self._connection_closed
         self._connections._get_or_connect_to_address = self._connect_to_address
         self._connections._get_or_connect_to_member = self._connect_to_member
 
@@ -123,6 +142,8 @@ class Link:
                 await client.shutdown()
         except Exception as error:  # noqa: BLE001 - it is dropped anyway
             _log.warning("client.shutdown_failed", error=type(error).__name__)
+        # Calls under way end in an error, also if it did not come so far.
+        self.service.shutdown()
         for connection in list(self._opened):
             _abandon(connection)
         for task in (
@@ -192,6 +213,8 @@ class Link:
         where = f"{address.host}:{address.port}"
         connection = self._connections._create_connection(address)
         self._opened.add(connection)
+        if self.tapped:
+            tap(connection, self.service._pending)
         done = None
         fault = "cannot be reached"
         try:
@@ -240,10 +263,17 @@ class Link:
         self._on_gap()
         self._on_members()
 
-    def _on_closed(self, connection: Any) -> None:
-        if not self.connected:
+    async def _connection_closed(self, connection: Any, unsafe: bool = False) -> None:
+        if all(other is connection for other in self._connections.active_connections.values()):
             # What comes next may be another cluster, started anew.
             self.introduced.clear()
+        # The client would find them with its next look, after up to 100 ms.
+        for call in list(self.service._pending.values()):
+            if call.sent_connection is connection:
+                self.service._notify_error(call, TargetDisconnectedError(connection.close_reason))
+        await self._on_connection_close(connection, unsafe=unsafe)
+
+    def _on_closed(self, connection: Any) -> None:
         self._on_gap()
         self._on_members()
 

@@ -104,7 +104,8 @@ def refuse_pickle(client: Any) -> None:
 def check_seam() -> None:
     """Make sure that the installed client has the private functions that `_link.py`, `_call.py` and `_listen.py` use.
 
-    The attributes they use are looked at in each client that `new_client` makes; those of a connection cannot be.
+    The attributes they use are looked at in each client that `new_client` makes; those of a connection cannot be. What
+    `_tap.py` uses beyond them is tried out there: without it commands only cost more.
 
     Raises:
         Unavailable: it has not; the message names the versions that do.
@@ -115,6 +116,7 @@ def check_seam() -> None:
         (ConnectionManager._on_auth, ("self", "response", "connection")),
         (ConnectionManager._get_or_connect_to_address, ("self", "address")),
         (ConnectionManager._get_or_connect_to_member, ("self", "member")),
+        (ConnectionManager.on_connection_close, ("self", "closed_connection", "unsafe")),
         (ConnectionManager._translate, ("self", "address")),
         (ConnectionManager._translate_member_address, ("self", "member")),
         (InvocationService._complete, ("self", "invocation", "client_message")),
