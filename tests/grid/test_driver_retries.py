@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hazelcast.errors import HazelcastSerializationError, MemberLeftError, SplitBrainProtectionError
+from hazelcast.internal.asyncio_invocation import InvocationService
 
 from gridsession._commands import Acquire, Commit, Delete, Increment, Load, Release, Renew
 from gridsession._identity import Space
@@ -18,10 +19,11 @@ from gridsession._record import decode_field
 from gridsession._reply import Status
 from gridsession.drivers.hazelcast import HazelcastDriver
 from gridsession.drivers.hazelcast._link import PATHS
-from gridsession.errors import DeadlineExceeded, MemberUnfit, OutcomeUnknown, UnderReplicated
+from gridsession.drivers.hazelcast._tap import Tap
+from gridsession.errors import DeadlineExceeded, MemberUnfit, OutcomeUnknown, StoreClosed, UnderReplicated
 from gridsession.hooks import CommandRetried
 from gridsession.testing.local_grid import LocalGrid
-from tests.grid.driving import Answered, Deliver, a_space, increment, intercept, opened
+from tests.grid.driving import Answered, Deliver, a_space, eventually, increment, intercept, opened
 
 pytestmark = pytest.mark.grid
 
@@ -101,6 +103,85 @@ def test_an_answer_lost_with_its_connection_is_asked_for_again_and_applied_once(
             reply = await wire.driver.execute(wire.space, "line:1", increment(wire.driver))
             assert (reply.status, reply.duplicate) == (Status.OK, True)
             assert await wire.count() == 1
+
+    asyncio.run(scenario())
+
+
+def test_calls_of_a_connection_that_ended_end_with_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The client's own look at its connections comes too late to help.
+    monkeypatch.setattr(InvocationService, "_CLEAN_RESOURCES_PERIOD", 3_600)
+
+    async def scenario() -> None:
+        async with wired(url) as wire:
+            wire.fate = lambda *answer: cut(answer[2])
+            with pytest.raises(OutcomeUnknown) as caught:
+                await wire.driver.execute(wire.space, "line:1", increment(wire.driver), deadline=0.3)
+            assert "no answer by the deadline" not in str(caught.value)
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_made_again_carries_commands_the_same_way(url: str) -> None:
+    async def scenario() -> None:
+        async with wired(url) as wire:
+            link = wire.driver._client.link  # type: ignore[union-attr]
+            assert link.tapped == ("path=tap" in url)
+            connections = list(link._connections.active_connections.values())
+            for connection in connections:
+                connection._proto._transport.abort()
+            seen: set[Any] = set()
+
+            def see(_: int, deliver: Deliver, call: Any, answered: Answered) -> None:
+                seen.add(call.connection)
+                deliver(call, answered)
+
+            wire.fate = see
+
+            async def all_new_ones_used() -> bool:
+                await wire.driver.execute(wire.space, f"line:{secrets.token_hex(4)}", increment(wire.driver))
+                return len(seen - set(connections)) == 3
+
+            await eventually(all_new_ones_used, "commands on three new connections")
+            assert all((type(connection._reader) is Tap) == link.tapped for connection in seen)
+
+    asyncio.run(scenario())
+
+
+def test_a_cluster_that_was_gone_is_told_of_its_maps_again(url: str) -> None:
+    """What comes back may be another one, started anew."""
+
+    async def scenario() -> None:
+        async with opened(url) as driver:
+            link, space = driver._client.link, a_space("globals")  # type: ignore[union-attr]
+            await driver.execute(space, "mood", increment(driver))
+            assert link.introduced
+            for connection in list(link._connections.active_connections.values()):
+                connection._proto._transport.abort()
+
+            async def forgotten() -> bool:
+                return not link.introduced
+
+            await eventually(forgotten, "no map known to the cluster any more")
+            await driver.execute(space, "mood", increment(driver))
+            assert link.introduced
+
+    asyncio.run(scenario())
+
+
+def test_closing_ends_every_call_also_those_that_wait_for_others(url: str) -> None:
+    async def scenario() -> None:
+        async with wired(f"{url}&max_in_flight=4") as wire:
+            wire.fate = lambda *_: None
+            driver = wire.driver
+            calls = [asyncio.create_task(driver.execute(wire.space, f"line:{n}", increment(driver))) for n in range(12)]
+
+            async def under_way() -> bool:
+                return len(wire.requests) == 4
+
+            await eventually(under_way, "four are answered, and the answers withheld")
+            await driver.aclose()
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(end) for end in ended] == [OutcomeUnknown] * 4 + [StoreClosed] * 8
 
     asyncio.run(scenario())
 

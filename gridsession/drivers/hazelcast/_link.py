@@ -232,7 +232,11 @@ class Link:
                 done = await self._connections._on_auth(self._connections._authenticate(connection), connection)
                 self._faults.pop(where, None)
                 return done
-        except BaseException as error:
+        except asyncio.CancelledError:
+            # Broken off from outside: what an earlier attempt met says more.
+            self._faults.setdefault(where, fault)
+            raise
+        except Exception as error:
             self._faults[where] = _fault_of(error, fault)
             raise
         finally:
