@@ -8,6 +8,7 @@ folded or normalised; two ids that differ in one byte of their UTF-8 form are tw
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from gridsession.errors import InvalidOption, InvalidSessionId
@@ -66,6 +67,21 @@ class SessionId(NamedTuple):
             raise InvalidSessionId(f"{_short(text)} has an empty key")
         check_key_text(text)
         return cls(platform, key)
+
+
+def id_text(session_id: str | SessionId) -> str:
+    """The text form of what names a session, once it is checked.
+
+    Raises:
+        InvalidSessionId: as `SessionId.parse`.
+    """
+    return _checked(session_id) if type(session_id) is str else SessionId.parse(session_id).text
+
+
+@lru_cache(maxsize=4_096)
+def _checked(text: str) -> str:
+    """A worker meets the same few ids again and again."""
+    return SessionId.parse(text).text
 
 
 def check_key_text(text: str) -> bytes:

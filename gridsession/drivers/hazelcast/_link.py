@@ -91,6 +91,8 @@ class Link:
         self._partitions: Any = self._client._internal_partition_service
         self._opened: set[Any] = set()
         self._faults: dict[str, str] = {}
+        self._table: object = None
+        self._routes: dict[int, Any] = {}
         self.keys = Keys(1)
         self.introduced: set[str] = set()
         self.loop = asyncio.get_running_loop()
@@ -188,8 +190,20 @@ class Link:
 
     def connection(self, partition: int) -> Any:
         """The connection to a partition's owner; None if it is not connected. Any other while there is no owner."""
+        table = self._partitions._partition_table
+        if table is not self._table:
+            self._table = table
+            self._routes.clear()
+        known = self._routes.get(partition)
+        if known is not None and known.live:
+            return known
         owner = self._partitions.get_partition_owner(partition)
-        return self.any_connection() if owner is None else self._connections.active_connections.get(owner)
+        if owner is None:
+            return self.any_connection()
+        found = self._connections.active_connections.get(owner)
+        if found is not None:
+            self._routes[partition] = found
+        return found
 
     def any_connection(self) -> Any:
         """A connection to any member, or None."""

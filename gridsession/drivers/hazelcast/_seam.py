@@ -27,6 +27,7 @@ _ATTRIBUTES: Final = (
     "_connection_manager._connect_all_members_task",
     "_connection_manager._heartbeat_manager._heartbeat_task",
     "_connection_manager.active_connections",
+    "_internal_partition_service._partition_table",
     "_internal_partition_service.get_partition_owner",
     "_internal_partition_service.partition_count",
     "_invocation_service._clean_resources_task",
