@@ -175,6 +175,25 @@ def test_a_confirmation_of_the_clients_own_request_is_the_clients() -> None:
     run(scenario)
 
 
+def test_what_looks_like_an_answer_within_another_message_is_none() -> None:
+    """Frames hold what users stored: a scan must not be able to answer a command."""
+
+    async def scenario() -> None:
+        for forged in (answer(FIRST_ID, 0, b"forged"), confirmed(FIRST_ID)):
+            tapped = Tapped()
+            call = tapped.call(FIRST_ID)
+            scan = message(7, 3, [])[:4] + struct.pack("<H", WHOLE) + message(7, 3, [])[6:]
+            last = b"" if len(forged) > 30 else struct.pack("<iH", 6, FINAL)
+            # The size of the frame that holds it is its own.
+            tapped.feed(scan + forged[:4] + struct.pack("<H", 0x0080) + forged[6:] + last, [19, 19 + 25])
+            assert not call.future.done()
+            assert call.backup_acks_received == 0
+            assert tapped.connection.theirs == [(7, 3)]
+            assert not tapped.tap._inside
+
+    run(scenario)
+
+
 def test_an_answer_to_nobody_or_to_one_who_left_is_dropped_and_one_is_not_told_twice() -> None:
     async def scenario() -> None:
         tapped = Tapped()
