@@ -121,7 +121,8 @@ _U32 = struct.Struct(">I")
 _I32 = struct.Struct(">i")
 _DOUBLE = struct.Struct(">d")
 _PAIR = struct.Struct(">QQ")
-_TIMES = struct.Struct(">BqqqB")
+_TIMES = struct.Struct(">BqqqBBH")
+_OPERATION = struct.Struct(">BB")
 _OP_HEAD = struct.Struct(">16sQH")
 
 
@@ -242,19 +243,19 @@ class Commit:
     code: ClassVar[int] = 2
 
     def encode(self) -> bytes:
+        flags = self.release | self.retry << 1 | self.announce << 2
         parts = [
-            _HEAD.pack(LAYOUT, self.code, self.release | self.retry << 1 | self.announce << 2, self.not_after),
+            _HEAD.pack(LAYOUT, self.code, flags, self.not_after),
             _OP_HEAD.pack(self.op_id, self.token, len(self.guards)),
-            *(guard.pack() for guard in self.guards),
-            _TIMES.pack(self.ttl_mode, self.ttl, self.created_ttl, self.created_max_lifetime, self.want),
-            bytes((self.clear,)),
-            _U16.pack(len(self.retain)),
         ]
+        parts += [guard.pack() for guard in self.guards]
+        times = (self.ttl_mode, self.ttl, self.created_ttl, self.created_max_lifetime, self.want)
+        parts.append(_TIMES.pack(*times, self.clear, len(self.retain)))
         for bag, name in self.retain:
             parts += (bytes((bag,)), pack_name(name))
         parts.append(_U16.pack(len(self.operations)))
         for operation in self.operations:
-            parts += (bytes((operation.code, operation.bag)), pack_name(operation.name), operation.body())
+            parts += (_OPERATION.pack(operation.code, operation.bag), pack_name(operation.name), operation.body())
         return b"".join(parts)
 
 

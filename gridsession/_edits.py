@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar
 
 from gridsession._record import FLOAT, INT, META
@@ -23,8 +24,9 @@ def digest(raw: bytes | None) -> bytes:
     return b"" if raw is None else hashlib.sha256(raw).digest()[:16]
 
 
+@lru_cache(maxsize=4_096)
 def pack_name(name: str) -> bytes:
-    """A field's name in the record's layout.
+    """A field's name in the record's layout. The same few names stand in every session, so they are encoded once.
 
     Raises:
         TooLarge: over 255 bytes, which no layout can hold (the members' limit, 128 by default, is a reply of theirs).

@@ -16,6 +16,8 @@ MAX_ID_BYTES = 2048
 """Longest text form of an id in UTF-8 bytes (the issue's limit; the member checks it again)."""
 
 _PLATFORM = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+# Most ids: all that `SessionId.parse` asks for, seen at one glance.
+_PLAIN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}:[\x01-\x7f]+")
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -66,6 +68,17 @@ class SessionId(NamedTuple):
             raise InvalidSessionId(f"{_short(text)} has an empty key")
         check_key_text(text)
         return cls(platform, key)
+
+
+def id_text(session_id: str | SessionId) -> str:
+    """The text form of what names a session, once it is checked.
+
+    Raises:
+        InvalidSessionId: as `SessionId.parse`.
+    """
+    if type(session_id) is str and len(session_id) <= MAX_ID_BYTES and _PLAIN.fullmatch(session_id):
+        return session_id
+    return SessionId.parse(session_id).text
 
 
 def check_key_text(text: str) -> bytes:

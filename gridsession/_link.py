@@ -97,8 +97,7 @@ class Link:
             StoreClosed: the store is not open.
             WrongLoop: called from another loop or process than the one the store was opened in.
         """
-        self.check()
-        loop, pause = asyncio.get_running_loop(), 0.005
+        loop, pause = self.check(), 0.005
         deadline = self._deadline / 1000
         if within is not None and within < deadline:
             deadline = within
@@ -116,12 +115,15 @@ class Link:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 0.2)
 
-    def check(self) -> None:
-        """Raise unless the store is open, on this loop."""
-        if self.loop is None:
+    def check(self) -> asyncio.AbstractEventLoop:
+        """The store's loop; raises unless the store is open, on the loop that runs."""
+        loop = self.loop
+        if loop is None:
             raise StoreClosed("the store is closed, or was not opened: use `async with SessionStore.open(...)`")
-        if asyncio.get_running_loop() is not self.loop:
+        # One system call: asyncio asks for the process id each time.
+        if asyncio.get_running_loop() is not loop:
             raise WrongLoop("this store belongs to another event loop: open one store per loop and per process")
+        return loop
 
     def touch(self) -> Touch | None:
         """What a read asks for under `touch_on_read`."""

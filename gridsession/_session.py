@@ -123,7 +123,7 @@ class Bag:
         if not changes:
             return await self.load()
         bag, field_name, raw_of = self._bag, operations.field_name, operations.raw_of
-        made = tuple(Set(bag, field_name(name), raw_of(name, value)) for name, value in changes.items())
+        made = tuple([Set(bag, field_name(name), raw_of(name, value)) for name, value in changes.items()])
         return Snapshot(await self._commit(made, want=Want.RECORD))
 
     async def remove(self, *names: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gridsession._expiry import ExpiredSession, Expiry, Handler
 from gridsession._globals import Globals
-from gridsession._identity import SessionId, Space, check_namespace
+from gridsession._identity import SessionId, Space, check_namespace, id_text
 from gridsession._link import Link
 from gridsession._session import RESTART, Session, Ttl
 from gridsession._snapshot import Revision
@@ -199,7 +199,7 @@ class SessionStore:
         Raises:
             InvalidSessionId: not `platform:key`.
         """
-        return Session(self._links[0], SessionId.parse(session_id).text)
+        return Session(self._links[0], id_text(session_id))
 
     def turn(
         self,
@@ -228,7 +228,7 @@ class SessionStore:
         """
         return Turn(
             self._links[0],
-            SessionId.parse(session_id).text,
+            id_text(session_id),
             exclusive=exclusive,
             lease=self.policy.lease if lease is None else lease,
             wait=self.policy.wait if wait is None else wait,

@@ -27,3 +27,11 @@ class TestHazelcast(DriverContract):
     def worker_url(self) -> str:
         """All members' addresses."""
         return self._url
+
+
+class TestHazelcastUntapped(TestHazelcast):
+    """Where the fast lane does not fit the installed client, all goes through the client's general code."""
+
+    @pytest.fixture(autouse=True)
+    def _on(self, grid: LocalGrid) -> None:
+        self._url = f"{grid.url}?path=invocation"

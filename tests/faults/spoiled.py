@@ -57,7 +57,7 @@ SPOILED: Final = {
     # The client takes an answer for definite that no copy confirmed.
     "ack-without-backup": Spoiled(
         (Change(*_NO_COPY),),
-        (Change(_EXECUTE, "_wire.backup_acks(message) < client.sync_backups", "_wire.backup_acks(message) < 0"),),
+        (Change(_EXECUTE, "acks < client.sync_backups", "acks < 0"),),
         "kill,kill",
         "append,increment",
         frozenset({"I1"}),
@@ -104,9 +104,9 @@ SPOILED: Final = {
         (
             Change(
                 _EXECUTE,
-                "if body is None or (self._confirmed and _wire.backup_acks(message) < client.sync_backups):",
-                "if body is None or (self._confirmed and _wire.backup_acks(message) < client.sync_backups\n"
-                "                and decode_reply(body, expected_id=key.text).status is Status.OK):",
+                "if data is None or (self._confirmed and acks < client.sync_backups):",
+                "if data is None or (self._confirmed and acks < client.sync_backups\n"
+                "                and decode_reply(_wire.bytes_value(data), expected_id=key.text).status is Status.OK):",
             ),
         ),
         "partition,partition,partition,partition",

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from hazelcast.asyncio import HazelcastClient
 from hazelcast.config import Config
 
@@ -16,7 +17,8 @@ from gridsession._commands import Commit, Increment, Load, Want
 from gridsession._identity import Space
 from gridsession._record import Record, decode_field
 from gridsession.drivers import parse_url
-from gridsession.drivers.hazelcast import HazelcastDriver
+from gridsession.drivers.hazelcast import HazelcastDriver, _wire
+from gridsession.drivers.hazelcast._tap import FIRST_ID, Tap
 from gridsession.hooks import Hooks
 from gridsession.testing.local_grid import LocalGrid
 
@@ -30,6 +32,44 @@ async def opened(url: str, *hooks: Callable[[Any], None]) -> AsyncIterator[Hazel
         yield driver
     finally:
         await driver.aclose()
+
+
+Answered = tuple[int, bytes | None]
+"""How many backups confirmed an answer, and the `Data` it carries."""
+Deliver = Callable[[Any, Answered], None]
+
+
+def intercept(
+    driver: HazelcastDriver, patch: pytest.MonkeyPatch, see: Callable[[Deliver, Any, Answered], None]
+) -> None:
+    """Stand between what reads a driver's answers and its calls, by whichever way commands travel.
+
+    `see` is called with what would deliver an answer, the call, and the answer to a command of this driver's.
+    """
+    service = driver._client.link.service  # type: ignore[union-attr]
+    notify, answer = service._notify, Tap._answer
+
+    def untapped(call: Any, message: Any) -> None:
+        def deliver(call: Any, answered: Answered) -> None:
+            start, frame = message.start_frame, message.start_frame.next
+            start.buf = start.buf[:12] + bytes(answered[:1]) + start.buf[13:]
+            frame.buf = answered[1] or frame.buf
+            notify(call, message)
+
+        if message.get_correlation_id() >= FIRST_ID:
+            see(deliver, call, _wire.answered(message))
+        else:
+            notify(call, message)
+
+    def tapped(tap: Tap, number: int, acks: int, value: bytes | None) -> None:
+        call = service._pending.get(number)
+        if call is None or tap._pending is not service._pending:
+            answer(tap, number, acks, value)
+        else:
+            see(lambda call, answered: answer(tap, call.correlation_id, *answered), call, (acks, value))
+
+    patch.setattr(service, "_notify", untapped)
+    patch.setattr(Tap, "_answer", tapped)
 
 
 @asynccontextmanager

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.grid
 
 
 def requests_sent(driver: HazelcastDriver) -> int:
-    """Every request of a client takes the next correlation id, pings too."""
-    return int(driver._client.link.service._next_correlation_id._counter)  # type: ignore[union-attr]
+    """Every request of a client takes the next correlation id, pings too; commands have numbers of their own."""
+    link = driver._client.link  # type: ignore[union-attr]
+    return int(link.service._next_correlation_id._counter) + link.commands
 
 
 def test_one_command_is_one_round_trip(grid: LocalGrid) -> None:
@@ -88,7 +89,7 @@ def test_a_cancelled_caller_leaves_nothing_and_no_one_gets_anothers_reply(grid: 
                 return not driver._client.link.service._pending  # type: ignore[union-attr]
 
             await eventually(none_pending, "every invocation forgotten")
-            assert driver._executor._gate._value == 128  # type: ignore[union-attr]
+            assert driver._executor._gate.free == 128  # type: ignore[union-attr]
 
     asyncio.run(scenario())
 
@@ -112,10 +113,10 @@ def test_commands_beyond_max_in_flight_wait_in_order_and_by_their_deadline(grid:
             assert done == list(range(30))
 
             assert driver._executor is not None
-            await driver._executor._gate.acquire()
+            driver._executor._gate.free -= 1
             with pytest.raises(DeadlineExceeded, match="max_in_flight"):
                 await driver.execute(space, "line:1", increment(driver), deadline=0.05)
-            driver._executor._gate.release()
+            driver._executor._gate.leave()
             assert await count(driver, space, "line:1") == 1
 
     asyncio.run(scenario())

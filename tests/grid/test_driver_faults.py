@@ -15,6 +15,7 @@ from gridsession._identity import Space
 from gridsession._reply import Status
 from gridsession.drivers import Change
 from gridsession.drivers.hazelcast import HazelcastDriver
+from gridsession.drivers.hazelcast._link import PATHS
 from gridsession.errors import (
     ConnectFailed,
     MemberUnfit,
@@ -72,7 +73,8 @@ async def works(driver: HazelcastDriver, space: Space) -> bool:
     return True
 
 
-def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(own_grid: LocalGrid) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(own_grid: LocalGrid, path: str) -> None:
     async def scenario() -> None:
         acknowledged: Counter[str] = Counter()
         unknown: Counter[str] = Counter()
@@ -86,7 +88,7 @@ def test_a_member_killed_under_load_loses_and_repeats_nothing_acknowledged(own_g
             if isinstance(event, MembersChanged):
                 seen.append(event)
 
-        async with opened(own_grid.url, hook) as driver:
+        async with opened(f"{own_grid.url}?path={path}", hook) as driver:
             space = a_space()
 
             async def worker(number: int) -> None:
@@ -162,9 +164,10 @@ def test_a_scan_misses_nothing_while_partitions_move(own_grid: LocalGrid) -> Non
     asyncio.run(scenario())
 
 
-def test_a_frozen_owner_ends_calls_by_their_deadline(own_grid: LocalGrid) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_frozen_owner_ends_calls_by_their_deadline(own_grid: LocalGrid, path: str) -> None:
     async def scenario() -> None:
-        async with opened(own_grid.url) as driver:
+        async with opened(f"{own_grid.url}?path={path}") as driver:
             space, loop = a_space(), asyncio.get_running_loop()
             await eventually(lambda: works(driver, space), "all members at work")
             own_grid.pause(2)

@@ -18,10 +18,11 @@ from gridsession._record import Record
 from gridsession._reply import Status
 from gridsession.drivers import Change
 from gridsession.drivers.hazelcast import _wire
+from gridsession.drivers.hazelcast._link import PATHS
 from gridsession.drivers.hazelcast._seam import refuse_pickle
 from gridsession.errors import CodecError, CrossTalk
 from gridsession.testing.local_grid import LocalGrid
-from tests.grid.driving import a_space, increment, opened, stranger
+from tests.grid.driving import Answered, Deliver, a_space, increment, intercept, opened, stranger
 
 pytestmark = pytest.mark.grid
 
@@ -146,43 +147,34 @@ def test_one_namespaces_foreign_values_do_not_keep_others_from_being_pushed(grid
     asyncio.run(scenario())
 
 
-def test_in_a_reply_it_is_refused(grid: LocalGrid, bomb: Bomb, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_in_a_reply_it_is_refused(grid: LocalGrid, path: str, bomb: Bomb, monkeypatch: pytest.MonkeyPatch) -> None:
     """A member that answers with a pickle: the very bytes of a real reply, its type and content replaced."""
 
+    def with_bomb(deliver: Deliver, call: Any, answered: Answered) -> None:
+        deliver(call, (answered[0], bytes(pickled(bomb).buffer)))
+
     async def scenario() -> None:
-        async with opened(grid.url) as driver:
-            space = a_space()
-            service = driver._client.link.service  # type: ignore[union-attr]
-            notify = service._notify
-
-            def with_bomb(invocation: Any, message: Any) -> None:
-                if message.get_message_type() == 0x012E01:
-                    message.start_frame.next.buf = bytes(pickled(bomb).buffer)
-                notify(invocation, message)
-
-            monkeypatch.setattr(service, "_notify", with_bomb)
+        async with opened(f"{grid.url}?path={path}") as driver:
+            intercept(driver, monkeypatch, with_bomb)
             with pytest.raises(CodecError, match="-120"):
-                await driver.execute(space, "line:1", Load())
+                await driver.execute(a_space(), "line:1", Load())
 
     asyncio.run(scenario())
 
 
-def test_a_reply_for_another_id_is_fatal(grid: LocalGrid, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_reply_for_another_id_is_fatal(grid: LocalGrid, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def swapped(deliver: Deliver, call: Any, answered: Answered) -> None:
+        acks, data = answered
+        assert data is not None
+        deliver(call, (acks, data.replace(b"line:1", b"line:2")))
+
     async def scenario() -> None:
-        async with opened(grid.url) as driver:
-            space = a_space()
-            service = driver._client.link.service  # type: ignore[union-attr]
-            notify = service._notify
-
-            def swapped(invocation: Any, message: Any) -> None:
-                frame = message.start_frame.next
-                if message.get_message_type() == 0x012E01:
-                    frame.buf = frame.buf.replace(b"line:1", b"line:2")
-                notify(invocation, message)
-
-            monkeypatch.setattr(service, "_notify", swapped)
+        async with opened(f"{grid.url}?path={path}") as driver:
+            intercept(driver, monkeypatch, swapped)
             with pytest.raises(CrossTalk):
-                await driver.execute(space, "line:1", Load())
+                await driver.execute(a_space(), "line:1", Load())
 
     asyncio.run(scenario())
 

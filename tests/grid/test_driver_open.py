@@ -202,6 +202,7 @@ def test_members_that_fit_are_taken() -> None:
         "hazelcast://host:5701/bots/more",
         "hazelcast://host:5701/bots?deadline=0",
         "hazelcast://host:5701/bots?max_in_flight=0",
+        "hazelcast://host:5701/bots?path=own",
         "hazelcast://host:5701/bots?colour=blue",
     ],
 )

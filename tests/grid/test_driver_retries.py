@@ -11,61 +11,59 @@ from typing import Any
 
 import pytest
 from hazelcast.errors import HazelcastSerializationError, MemberLeftError, SplitBrainProtectionError
+from hazelcast.internal.asyncio_invocation import InvocationService
 
 from gridsession._commands import Acquire, Commit, Delete, Increment, Load, Release, Renew
 from gridsession._identity import Space
 from gridsession._record import decode_field
 from gridsession._reply import Status
 from gridsession.drivers.hazelcast import HazelcastDriver
-from gridsession.errors import DeadlineExceeded, MemberUnfit, OutcomeUnknown, UnderReplicated
+from gridsession.drivers.hazelcast._link import PATHS
+from gridsession.drivers.hazelcast._tap import Tap
+from gridsession.errors import DeadlineExceeded, MemberUnfit, OutcomeUnknown, StoreClosed, UnderReplicated
 from gridsession.hooks import CommandRetried
 from gridsession.testing.local_grid import LocalGrid
-from tests.grid.driving import a_space, increment, opened
+from tests.grid.driving import Answered, Deliver, a_space, eventually, increment, intercept, opened
 
 pytestmark = pytest.mark.grid
 
-EXECUTE_ON_KEY = 0x012E00
-Notify = Callable[[Any, Any], None]
-
 
 class Wire:
-    """Stands between the client's decoder and its table of calls: sees each request to run a command and its answer."""
+    """Sees each request to run a command as it is answered, and decides what becomes of the answer."""
 
-    def __init__(self, driver: HazelcastDriver, space: Space) -> None:
+    def __init__(self, driver: HazelcastDriver, space: Space, patch: pytest.MonkeyPatch) -> None:
         self.driver = driver
         self.space = space
         self.requests: list[bytes] = []
-        self.fate: Callable[[int, Notify, Any, Any], None] = lambda _, notify, *answer: notify(*answer)
-        service = driver._client.link.service  # type: ignore[union-attr]
-        deliver = service._notify
+        self.fate: Callable[[int, Deliver, Any, Answered], None] = lambda _, deliver, *answer: deliver(*answer)
+        intercept(driver, patch, self._see)
 
-        def notify(call: Any, message: Any) -> None:
-            if message.get_message_type() != EXECUTE_ON_KEY + 1:
-                deliver(call, message)
-                return
-            self.requests.append(bytes(call.buf))
-            self.fate(len(self.requests), deliver, call, message)
-
-        service._notify = notify
+    def _see(self, deliver: Deliver, call: Any, answered: Answered) -> None:
+        self.requests.append(call.buf)
+        self.fate(len(self.requests), deliver, call, answered)
 
     async def count(self) -> int:
-        self.fate = lambda _, notify, *answer: notify(*answer)
+        self.fate = lambda _, deliver, *answer: deliver(*answer)
         reply = await self.driver.execute(self.space, "line:1", Load(confirm=True))
         return int(decode_field(reply.bags[0]["n"])) if reply.bags[0] else 0
 
 
+@pytest.fixture(params=PATHS)
+def url(request: pytest.FixtureRequest, grid: LocalGrid) -> str:
+    """The grid by each way that commands can travel."""
+    return f"{grid.url}?path={request.param}"
+
+
 @asynccontextmanager
-async def wired(grid: LocalGrid, *hooks: Callable[[Any], None]) -> AsyncIterator[Wire]:
-    async with opened(grid.url, *hooks) as driver:
-        yield Wire(driver, a_space())
+async def wired(url: str, *hooks: Callable[[Any], None]) -> AsyncIterator[Wire]:
+    with pytest.MonkeyPatch.context() as patch:
+        async with opened(url, *hooks) as driver:
+            yield Wire(driver, a_space(), patch)
 
 
-def unconfirmed(notify: Notify, call: Any, message: Any) -> None:
+def unconfirmed(deliver: Deliver, call: Any, answered: Answered) -> None:
     """The answer of an owner that dropped its backups: it waited for none."""
-    start = bytearray(message.start_frame.buf)
-    start[12] = 0
-    message.start_frame.buf = bytes(start)
-    notify(call, message)
+    deliver(call, (0, answered[1]))
 
 
 def cut(call: Any) -> None:
@@ -73,13 +71,13 @@ def cut(call: Any) -> None:
     call.connection._proto._transport.abort()
 
 
-def test_an_answer_no_backup_confirmed_is_asked_for_again_under_its_op_id(grid: LocalGrid) -> None:
+def test_an_answer_no_backup_confirmed_is_asked_for_again_under_its_op_id(url: str) -> None:
     async def scenario() -> None:
         heard: list[Any] = []
-        async with wired(grid, heard.append) as wire:
+        async with wired(url, heard.append) as wire:
 
-            def twice_unconfirmed(attempt: int, notify: Notify, *answer: Any) -> None:
-                unconfirmed(notify, *answer) if attempt <= 2 else notify(*answer)
+            def twice_unconfirmed(attempt: int, deliver: Deliver, *answer: Any) -> None:
+                unconfirmed(deliver, *answer) if attempt <= 2 else deliver(*answer)
 
             wire.fate = twice_unconfirmed
             command = increment(wire.driver)
@@ -98,10 +96,10 @@ def test_an_answer_no_backup_confirmed_is_asked_for_again_under_its_op_id(grid: 
     asyncio.run(scenario())
 
 
-def test_an_answer_lost_with_its_connection_is_asked_for_again_and_applied_once(grid: LocalGrid) -> None:
+def test_an_answer_lost_with_its_connection_is_asked_for_again_and_applied_once(url: str) -> None:
     async def scenario() -> None:
-        async with wired(grid) as wire:
-            wire.fate = lambda attempt, notify, *answer: cut(answer[0]) if attempt == 1 else notify(*answer)
+        async with wired(url) as wire:
+            wire.fate = lambda attempt, deliver, *answer: cut(answer[0]) if attempt == 1 else deliver(*answer)
             reply = await wire.driver.execute(wire.space, "line:1", increment(wire.driver))
             assert (reply.status, reply.duplicate) == (Status.OK, True)
             assert await wire.count() == 1
@@ -109,9 +107,88 @@ def test_an_answer_lost_with_its_connection_is_asked_for_again_and_applied_once(
     asyncio.run(scenario())
 
 
-def test_no_answer_by_the_deadline_is_an_unknown_outcome_with_the_op_id(grid: LocalGrid) -> None:
+def test_calls_of_a_connection_that_ended_end_with_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The client's own look at its connections comes too late to help.
+    monkeypatch.setattr(InvocationService, "_CLEAN_RESOURCES_PERIOD", 3_600)
+
     async def scenario() -> None:
-        async with wired(grid) as wire:
+        async with wired(url) as wire:
+            wire.fate = lambda *answer: cut(answer[2])
+            with pytest.raises(OutcomeUnknown) as caught:
+                await wire.driver.execute(wire.space, "line:1", increment(wire.driver), deadline=0.3)
+            assert "no answer by the deadline" not in str(caught.value)
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_made_again_carries_commands_the_same_way(url: str) -> None:
+    async def scenario() -> None:
+        async with wired(url) as wire:
+            link = wire.driver._client.link  # type: ignore[union-attr]
+            assert link.tapped == ("path=tap" in url)
+            connections = list(link._connections.active_connections.values())
+            for connection in connections:
+                connection._proto._transport.abort()
+            seen: set[Any] = set()
+
+            def see(_: int, deliver: Deliver, call: Any, answered: Answered) -> None:
+                seen.add(call.connection)
+                deliver(call, answered)
+
+            wire.fate = see
+
+            async def all_new_ones_used() -> bool:
+                await wire.driver.execute(wire.space, f"line:{secrets.token_hex(4)}", increment(wire.driver))
+                return len(seen - set(connections)) == 3
+
+            await eventually(all_new_ones_used, "commands on three new connections")
+            assert all((type(connection._reader) is Tap) == link.tapped for connection in seen)
+
+    asyncio.run(scenario())
+
+
+def test_a_cluster_that_was_gone_is_told_of_its_maps_again(url: str) -> None:
+    """What comes back may be another one, started anew."""
+
+    async def scenario() -> None:
+        async with opened(url) as driver:
+            link, space = driver._client.link, a_space("globals")  # type: ignore[union-attr]
+            await driver.execute(space, "mood", increment(driver))
+            assert link.introduced
+            for connection in list(link._connections.active_connections.values()):
+                connection._proto._transport.abort()
+
+            async def forgotten() -> bool:
+                return not link.introduced
+
+            await eventually(forgotten, "no map known to the cluster any more")
+            await driver.execute(space, "mood", increment(driver))
+            assert link.introduced
+
+    asyncio.run(scenario())
+
+
+def test_closing_ends_every_call_also_those_that_wait_for_others(url: str) -> None:
+    async def scenario() -> None:
+        async with wired(f"{url}&max_in_flight=4") as wire:
+            wire.fate = lambda *_: None
+            driver = wire.driver
+            calls = [asyncio.create_task(driver.execute(wire.space, f"line:{n}", increment(driver))) for n in range(12)]
+
+            async def under_way() -> bool:
+                return len(wire.requests) == 4
+
+            await eventually(under_way, "four are answered, and the answers withheld")
+            await driver.aclose()
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(end) for end in ended] == [OutcomeUnknown] * 4 + [StoreClosed] * 8
+
+    asyncio.run(scenario())
+
+
+def test_no_answer_by_the_deadline_is_an_unknown_outcome_with_the_op_id(url: str) -> None:
+    async def scenario() -> None:
+        async with wired(url) as wire:
             loop = asyncio.get_running_loop()
             wire.fate = lambda *_: None
             command, started = increment(wire.driver), loop.time()
@@ -130,9 +207,9 @@ def test_no_answer_by_the_deadline_is_an_unknown_outcome_with_the_op_id(grid: Lo
 
 
 @pytest.mark.parametrize("kind", ["commit", "delete", "acquire", "renew", "release"])
-def test_never_confirmed_is_an_unknown_outcome(grid: LocalGrid, kind: str) -> None:
+def test_never_confirmed_is_an_unknown_outcome(url: str, kind: str) -> None:
     async def scenario() -> None:
-        async with wired(grid) as wire:
+        async with wired(url) as wire:
             driver, until = wire.driver, wire.driver.now() + 10_000
             name = secrets.token_bytes(16)
             command: Any = {
@@ -142,7 +219,7 @@ def test_never_confirmed_is_an_unknown_outcome(grid: LocalGrid, kind: str) -> No
                 "renew": Renew(int.from_bytes(name[8:], "big"), 1_000, until),
                 "release": Release(until, request_id=name),
             }[kind]
-            wire.fate = lambda _, notify, *answer: unconfirmed(notify, *answer)
+            wire.fate = lambda _, deliver, *answer: unconfirmed(deliver, *answer)
             with pytest.raises(OutcomeUnknown, match="too few backups confirmed") as caught:
                 await driver.execute(wire.space, "line:1", command, deadline=0.3)
             assert caught.value.op_id == (bytes(8) + name[8:] if kind == "renew" else name)
@@ -151,10 +228,10 @@ def test_never_confirmed_is_an_unknown_outcome(grid: LocalGrid, kind: str) -> No
     asyncio.run(scenario())
 
 
-def test_a_confirmed_load_that_nobody_confirms_is_under_replicated_and_a_plain_one_is_answered(grid: LocalGrid) -> None:
+def test_a_confirmed_load_that_nobody_confirms_is_under_replicated_and_a_plain_one_is_answered(url: str) -> None:
     async def scenario() -> None:
-        async with wired(grid) as wire:
-            wire.fate = lambda _, notify, *answer: unconfirmed(notify, *answer)
+        async with wired(url) as wire:
+            wire.fate = lambda _, deliver, *answer: unconfirmed(deliver, *answer)
             with pytest.raises(UnderReplicated):
                 await wire.driver.execute(wire.space, "line:1", Load(confirm=True), deadline=0.3)
             assert (await wire.driver.execute(wire.space, "line:1", Load())).status is Status.ABSENT
@@ -162,11 +239,11 @@ def test_a_confirmed_load_that_nobody_confirms_is_under_replicated_and_a_plain_o
     asyncio.run(scenario())
 
 
-def test_the_client_does_not_send_a_command_again_by_itself(grid: LocalGrid) -> None:
+def test_the_client_does_not_send_a_command_again_by_itself(url: str) -> None:
     """It would, for an error of this class, and without telling the member that it is a retry."""
 
     async def scenario() -> None:
-        async with wired(grid) as wire:
+        async with wired(url) as wire:
             failing(wire, MemberLeftError("Exception from server: x.MemberLeftException: y"), times=2)
             command = increment(wire.driver)
             loop = asyncio.get_running_loop()
@@ -180,9 +257,9 @@ def test_the_client_does_not_send_a_command_again_by_itself(grid: LocalGrid) -> 
     asyncio.run(scenario())
 
 
-def test_too_late_after_a_lost_answer_is_unknown_and_without_one_is_too_late(grid: LocalGrid) -> None:
+def test_too_late_after_a_lost_answer_is_unknown_and_without_one_is_too_late(url: str) -> None:
     async def scenario() -> None:
-        async with wired(grid) as wire:
+        async with wired(url) as wire:
             driver = wire.driver
             late = Commit(secrets.token_bytes(16), driver.now() - 1, (Increment(0, "n", 1),))
             assert (await driver.execute(wire.space, "line:1", late)).status is Status.TOO_LATE
@@ -190,12 +267,12 @@ def test_too_late_after_a_lost_answer_is_unknown_and_without_one_is_too_late(gri
 
             command = increment(driver, within=300)
 
-            def lose_the_first(attempt: int, notify: Notify, call: Any, message: Any) -> None:
+            def lose_the_first(attempt: int, deliver: Deliver, call: Any, answered: Answered) -> None:
                 if attempt == 1:
                     too_late_in = (command.not_after - driver.now()) / 1_000 + 0.05
                     asyncio.get_running_loop().call_later(too_late_in, cut, call)
                 else:
-                    notify(call, message)
+                    deliver(call, answered)
 
             wire.fate = lose_the_first
             with pytest.raises(OutcomeUnknown, match="too_late"):
@@ -209,20 +286,20 @@ def failing(wire: Wire, error: Exception, times: int = 1_000_000) -> None:
     """Members that answer with an error instead of what they did."""
     service = wire.driver._client.link.service  # type: ignore[union-attr]
 
-    def fate(attempt: int, notify: Notify, call: Any, message: Any) -> None:
+    def fate(attempt: int, deliver: Deliver, call: Any, answered: Answered) -> None:
         if attempt <= times:
             service._notify_error(call, error)
         else:
-            notify(call, message)
+            deliver(call, answered)
 
     wire.fate = fate
 
 
 def test_refused_for_want_of_members_is_under_replicated_at_the_deadline_and_passes_if_they_return(
-    grid: LocalGrid,
+    url: str,
 ) -> None:
     async def scenario() -> None:
-        async with wired(grid) as wire:
+        async with wired(url) as wire:
             failing(wire, SplitBrainProtectionError("Exception from server: x.SplitBrainProtectionException: y"))
             with pytest.raises(UnderReplicated, match="majority") as caught:
                 await wire.driver.execute(wire.space, "line:1", Load(confirm=True), deadline=0.3)
@@ -234,9 +311,9 @@ def test_refused_for_want_of_members_is_under_replicated_at_the_deadline_and_pas
     asyncio.run(scenario())
 
 
-def test_a_member_that_lost_our_jar_is_named(grid: LocalGrid) -> None:
+def test_a_member_that_lost_our_jar_is_named(grid: LocalGrid, url: str) -> None:
     async def scenario() -> None:
-        async with wired(grid) as wire:
+        async with wired(url) as wire:
             failing(
                 wire, HazelcastSerializationError("No DataSerializerFactory registered for namespace: 18259\n\tat x")
             )
@@ -248,12 +325,12 @@ def test_a_member_that_lost_our_jar_is_named(grid: LocalGrid) -> None:
     asyncio.run(scenario())
 
 
-def test_a_change_is_surely_not_applied_only_if_the_member_it_was_sent_to_lacks_our_jar(grid: LocalGrid) -> None:
+def test_a_change_is_surely_not_applied_only_if_the_member_it_was_sent_to_lacks_our_jar(url: str) -> None:
     """The member of a copy answers in the owner's place, though the owner applied it."""
     lacking = "Exception from server: x.HazelcastSerializationException: No DataSerializerFactory registered\n\tat "
 
     async def scenario() -> None:
-        async with wired(grid) as wire:
+        async with wired(url) as wire:
             failing(
                 wire, HazelcastSerializationError(lacking + "com.hazelcast.x.MessageTask.prepareOperation(X.java:1)")
             )
@@ -268,9 +345,9 @@ def test_a_change_is_surely_not_applied_only_if_the_member_it_was_sent_to_lacks_
     asyncio.run(scenario())
 
 
-def test_an_error_of_the_member_is_told_by_its_class_only(grid: LocalGrid) -> None:
+def test_an_error_of_the_member_is_told_by_its_class_only(url: str) -> None:
     async def scenario() -> None:
-        async with wired(grid) as wire:
+        async with wired(url) as wire:
             message = "Exception from server: java.lang.IllegalStateException: a secret value\n\tat com.Some.where(X:1)"
             failing(wire, RuntimeError(message))
             with pytest.raises(OutcomeUnknown, match="IllegalStateException") as caught:

@@ -22,7 +22,7 @@ from gridsession.drivers.hazelcast._call import ask
 from gridsession.errors import Leased, LeaseLost
 from gridsession.hooks import Event, LeaseRenewed
 from gridsession.testing.local_grid import LocalGrid
-from tests.grid.driving import eventually, opened
+from tests.grid.driving import Answered, Deliver, eventually, intercept, opened
 from tests.grid.taking_turns import SECONDS, Process, processes
 from tests.grid.test_driver_retries import cut
 
@@ -189,11 +189,11 @@ async def _owner(grid: LocalGrid) -> int:
 
 
 async def test_a_request_whose_answer_was_lost_has_the_lease_or_its_one_place(
-    own_grid: LocalGrid, namespace: str
+    own_grid: LocalGrid, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection breaks before the answer arrives: of the grant to one, of its place in the queue to another."""
     async with opened(own_grid.url) as driver, SessionStore.open(driver=driver, namespace=namespace) as store:
-        lost = _lose_answers(driver, 2)
+        lost = _lose_answers(driver, 2, monkeypatch)
         async with _opened(own_grid, namespace) as other:
             async with store.turn(ID, wait=SECONDS):
                 assert lost == [1]
@@ -207,26 +207,23 @@ async def test_a_request_whose_answer_was_lost_has_the_lease_or_its_one_place(
             await waiting
 
 
-def _lose_answers(driver: Any, count: int) -> list[int]:
+def _lose_answers(driver: Any, count: int, patch: pytest.MonkeyPatch) -> list[int]:
     """The first answer to each acquire is lost with its connection."""
-    service = driver._opened().link.service
-    deliver, lost, seen = service._notify, list[int](), set[bytes]()
+    lost, seen = list[int](), set[bytes]()
     mark = driver.owner.encode()
 
-    def notify(call: Any, message: Any) -> None:
-        # The client's own calls are other objects.
-        data = bytes(getattr(call, "buf", b""))
-        at = data.find(mark)
+    def see(deliver: Deliver, call: Any, answered: Answered) -> None:
+        at = call.buf.find(mark)
         # After the owner's text comes the id of the request.
-        request_id = data[at + len(mark) : at + len(mark) + 16]
+        request_id = call.buf[at + len(mark) : at + len(mark) + 16]
         if at >= 0 and request_id not in seen and len(seen) < count:
             seen.add(request_id)
             lost.append(len(seen))
             cut(call)
         else:
-            deliver(call, message)
+            deliver(call, answered)
 
-    service._notify = notify
+    intercept(driver, patch, see)
     return lost
 
 

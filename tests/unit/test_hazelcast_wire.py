@@ -91,16 +91,18 @@ def test_the_least_hash_lands_in_partition_0_as_in_java() -> None:
 @given(IDS, st.binary(max_size=300))
 def test_a_request_is_what_the_clients_codec_writes(serialization: Any, text: str, body: bytes) -> None:
     key = _wire.Keys(271).get(text)
-    ours = _wire.ExecuteFrames("gridsession.sessions.shop").command(body, key)
-    _wire.address(ours, 99, key.partition)
+    frames = _wire.ExecuteFrames("gridsession.sessions.shop")
+    ours = frames.command(body, key, 2**62 + 99)
+    later = frames.processor(_wire.processor_data(1, body), key)
+    _wire.address(later, 2**62 + 99, key.partition)
 
     theirs = map_execute_on_key_codec.encode_request(
         "gridsession.sessions.shop", serialization.to_data(Command(body)), Data(_wire.key_data(text)), 1
     )
     theirs.set_backup_aware_flag()
-    theirs.set_correlation_id(99)
+    theirs.set_correlation_id(2**62 + 99)
     theirs.set_partition_id(key.partition)
-    assert bytes(ours) == bytes(theirs.buf)
+    assert ours == bytes(later) == bytes(theirs.buf)
 
 
 def test_a_request_ends_with_its_last_frame_also_if_that_is_its_first() -> None:
@@ -131,8 +133,10 @@ def test_keys_are_kept_up_to_a_bound_and_the_used_ones_longest() -> None:
 def test_an_answer_gives_its_bytes_and_how_many_backups_confirmed() -> None:
     message = reply_message(bytes_data(b"abc"), acks=2)
     assert _wire.answer(message) == b"abc"
-    assert _wire.backup_acks(message) == 2
+    assert _wire.answered(message) == (2, bytes_data(b"abc"))
+    assert _wire.answered(_wire.answered(message)) == (2, bytes_data(b"abc"))
     assert _wire.answer(reply_message(None)) is None
+    assert _wire.answered(reply_message(None, acks=1)) == (1, None)
 
 
 class Planted:

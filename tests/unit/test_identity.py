@@ -6,12 +6,13 @@ import itertools
 import pickle
 import random
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gridsession._identity import MAX_ID_BYTES, SessionId, Space, check_key_text, check_namespace
+from gridsession._identity import MAX_ID_BYTES, SessionId, Space, check_key_text, check_namespace, id_text
 from gridsession.errors import InvalidOption, InvalidSessionId
 
 PLATFORMS = ("line", "telegram", "a", "0", "x.y", "x-y", "x_y", "a" * 64)
@@ -118,6 +119,22 @@ def test_text_and_parts_are_inverses(platform: str, key: str) -> None:
     assert again == made
     assert again.text == str(again) == f"{platform}:{key}"
     assert type(again) is SessionId
+
+
+@given(
+    st.text(st.sampled_from("aZ0_.-:é \0\x01\x7f\x80\n\ud800"), max_size=8)
+    | st.builds("{}:{}".format, _platforms, _keys)
+    | st.builds("a:{}{}".format, st.sampled_from("xé"), st.integers(2040, 2050).map(lambda length: "x" * length))
+    | st.builds("{}:x".format, st.integers(62, 67).map(lambda length: "a" * length))
+)
+def test_the_quick_look_at_an_id_says_what_the_long_one_says(text: str) -> None:
+    def said(look: Callable[[str], str]) -> str:
+        try:
+            return look(text)
+        except InvalidSessionId as error:
+            return str(error)
+
+    assert said(id_text) == said(lambda text: SessionId.parse(text).text)
 
 
 @given(_platforms, _keys, _platforms, _keys)

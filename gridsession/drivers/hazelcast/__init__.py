@@ -19,7 +19,7 @@ from gridsession.drivers.hazelcast._client import Client
 from gridsession.drivers.hazelcast._due import DueAsker
 from gridsession.drivers.hazelcast._execute import Executor
 from gridsession.drivers.hazelcast._grants import Grants
-from gridsession.drivers.hazelcast._link import Settings
+from gridsession.drivers.hazelcast._link import PATHS, Settings
 from gridsession.drivers.hazelcast._mirror import GlobalsMirror
 from gridsession.drivers.hazelcast._scan import scan
 from gridsession.drivers.hazelcast._stored import namespaces, stored
@@ -41,7 +41,9 @@ class HazelcastDriver(Driver):
     be able to reach every member at the address that members know it by.
 
     Options of the URL: `deadline` seconds a call may take (10; a store's policy decides for its commands);
-    `max_in_flight` commands under way at once (128); `connect_timeout` seconds to connect (10).
+    `max_in_flight` commands under way at once (128); `connect_timeout` seconds to connect (10); `path` how commands
+    travel on the official client's connections: `tap` past its general code (where the installed client allows it,
+    else as the other), or `invocation` through it. Answers and errors are the same.
     """
 
     promise: ClassVar[Promise] = Promise(
@@ -71,7 +73,7 @@ class HazelcastDriver(Driver):
         Raises:
             InvalidOption: no address, a port that is none, or an unknown or impossible option.
         """
-        address.only("deadline", "max_in_flight", "connect_timeout")
+        address.only("deadline", "max_in_flight", "connect_timeout", "path")
         hosts, _, cluster = address.location.partition("/")
         if "/" in cluster or "@" in hosts:
             raise InvalidOption("write the URL as hazelcast://host:port,host:port/cluster, without user or password")
@@ -80,6 +82,7 @@ class HazelcastDriver(Driver):
             addresses=tuple(_host_and_port(host) for host in hosts.split(",")),
             cluster_name=cluster or DEFAULT_CLUSTER_NAME,
             connect_timeout=_positive(address, "connect_timeout", 10.0),
+            path=_path(address),
         )
         in_flight = address.option("max_in_flight", int, 128)
         if in_flight < 1:
@@ -97,7 +100,7 @@ class HazelcastDriver(Driver):
             if self._client.closed or self._executor is None:
                 raise UsageError("the driver was closed, or is being opened; make another one")
             return
-        client = self._client = Client(self._settings, self._hooks)
+        client = self._client = Client(self._settings, self._hooks, self._max_in_flight)
         try:
             await client.open()
         except BaseException:
@@ -209,6 +212,13 @@ def _host_and_port(text: str) -> str:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise InvalidOption(f"{text!r} is not host:port; write the URL as hazelcast://host:5701,host:5701/cluster-name")
     return f"{host}:{port}"
+
+
+def _path(address: Address) -> str:
+    path: str = address.option("path", str, PATHS[0])
+    if path not in PATHS:
+        raise InvalidOption(f"option path={path} must be one of: {', '.join(PATHS)}")
+    return path
 
 
 def _positive(address: Address, name: str, default: float) -> float:

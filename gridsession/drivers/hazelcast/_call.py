@@ -4,12 +4,16 @@ A `Call` stands in the client's table of pending invocations and is answered, wa
 other. It differs in two things: its `timeout` has always passed, so the client never sends it again by itself (a
 command must not be sent twice under flags of a first attempt); and the message is handed over as it came, because the
 number of backups that confirmed it is in its head.
+
+Commands are numbered apart from all else, so that a tap (`_tap.py`) knows them; where there is none they travel by the
+client's general code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from hazelcast.errors import (
@@ -21,7 +25,8 @@ from hazelcast.errors import (
 )
 
 from gridsession.drivers.hazelcast._link import Link
-from gridsession.drivers.hazelcast._wire import address, introduce_request
+from gridsession.drivers.hazelcast._tap import Tap
+from gridsession.drivers.hazelcast._wire import ExecuteFrames, Key, address, answered, introduce_request
 
 _SWEEP: Final = 0.05
 _READING: Final = ".prepareOperation("
@@ -55,7 +60,7 @@ class Call:
     overdue = False
 
     def __init__(
-        self, buffer: bytearray, correlation_id: int, connection: Any, future: asyncio.Future[Any], due: float
+        self, buffer: bytes | bytearray, correlation_id: int, connection: Any, future: asyncio.Future[Any], due: float
     ) -> None:
         self.buf = buffer
         self.correlation_id = correlation_id
@@ -76,6 +81,12 @@ class Call:
     def response_handler(message: Any) -> Any:
         """The message as it came."""
         return message
+
+
+class CommandCall(Call):
+    """A command's call; its future's result is `_wire.Answered`."""
+
+    response_handler = staticmethod(answered)
 
 
 def send(link: Link, buffer: bytearray, partition: int, connection: Any, due: float) -> Call:
@@ -100,8 +111,31 @@ def send(link: Link, buffer: bytearray, partition: int, connection: Any, due: fl
     return call
 
 
+def send_command(
+    link: Link, frames: ExecuteFrames, command: bytes, key: Key, connection: Any, due: float
+) -> CommandCall:
+    """Send a command, in the fast lane if the connection has one; else as `send`.
+
+    Raises:
+        NotSent: the connection is gone.
+    """
+    service = link.service
+    if connection is None or service._shutdown:
+        raise NotSent
+    link.commands = number = link.commands + 1
+    request = frames.command(command, key, number)
+    call = CommandCall(request, number, connection, link.loop.create_future(), due)
+    call.sent_connection = connection
+    service._pending[number] = call
+    reader = connection._reader
+    if not (reader.send(request) if type(reader) is Tap else connection.send_message(call)):
+        del service._pending[number]
+        raise NotSent
+    return call
+
+
 async def answer(call: Call) -> Any:
-    """The answer's message.
+    """What the call's future brings.
 
     Raises:
         Overdue: none came in time; one that comes later goes nowhere.
@@ -147,22 +181,32 @@ async def introduce(link: Link, map_name: str, due: float, connection: Any = Non
     link.introduced.add(map_name)
 
 
-class Sweep:
-    """Ends the calls of a link that are overdue: one timer for all instead of one for each."""
+def end_overdue(link: Link, now: float) -> None:
+    """End the calls of a link that are due."""
+    for call in link.service._pending.values():
+        if isinstance(call, Call) and call.due <= now and not call.future.done():
+            call.overdue = True
+            # It stays in the client's table until its answer or the end of its connection, so that a late answer is
+            # recognised and dropped.
+            call.future.cancel()
 
-    def __init__(self, link: Link) -> None:
+
+class Sweep:
+    """Ends what is overdue: one timer for all that waits instead of one for each.
+
+    Args:
+        ends: called with the loop's time; each ends what is due by then.
+    """
+
+    def __init__(self, *ends: Callable[[float], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pending: dict[int, Any] = link.service._pending
+        self._ends = ends
         self._timer = self._loop.call_later(_SWEEP, self._run)
 
     def _run(self) -> None:
         now = self._loop.time()
-        for call in self._pending.values():
-            if type(call) is Call and call.due <= now and not call.future.done():
-                call.overdue = True
-                # It stays in the client's table until its answer or the end of its connection, so that a late answer
-                # is recognised and dropped.
-                call.future.cancel()
+        for end in self._ends:
+            end(now)
         self._timer = self._loop.call_later(_SWEEP, self._run)
 
     def stop(self) -> None:

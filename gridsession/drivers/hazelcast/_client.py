@@ -9,10 +9,12 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from gridsession._logs import logger
-from gridsession.drivers.hazelcast._call import Sweep
+from gridsession.drivers.hazelcast._call import Sweep, end_overdue
+from gridsession.drivers.hazelcast._gate import Gate
 from gridsession.drivers.hazelcast._link import Link, Settings
 from gridsession.drivers.hazelcast._listen import Listener
 from gridsession.drivers.hazelcast._probe import (
@@ -74,9 +76,10 @@ class Client:
 
     Attributes:
         sync_backups: as many backups must confirm a definite answer.
+        gate: bounds the commands under way.
     """
 
-    def __init__(self, settings: Settings, hooks: Hooks) -> None:
+    def __init__(self, settings: Settings, hooks: Hooks, max_in_flight: int) -> None:
         self._settings = settings
         self._hooks = hooks
         self._link: Link | None = None
@@ -91,6 +94,7 @@ class Client:
         self._mute: set[uuid.UUID] = set()
         self.listeners: set[Listener[Any]] = set()
         self.sync_backups = 0
+        self.gate = Gate(max_in_flight)
         self.clock = Clock(asyncio.get_running_loop().time)
         self.closed = False
 
@@ -167,7 +171,7 @@ class Client:
         if self._sweep is not None:
             self._sweep.stop()
         self._link = link
-        self._sweep = Sweep(link)
+        self._sweep = Sweep(partial(end_overdue, link), self.gate.end_overdue)
 
     def _on_gap(self) -> None:
         for listener in list(self.listeners):

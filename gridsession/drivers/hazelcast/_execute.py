@@ -25,7 +25,7 @@ from gridsession.drivers.hazelcast._call import (
     is_passing,
     lacks_jar,
     ran_out,
-    send,
+    send_command,
     server_class,
     was_refused,
     was_unread,
@@ -67,7 +67,7 @@ class Executor:
         self.deadline = deadline
         self.max_in_flight = max_in_flight
         self.time = asyncio.get_running_loop().time
-        self._gate = asyncio.Semaphore(max_in_flight)
+        self._gate = client.gate
         self._frames: dict[Space, _wire.ExecuteFrames] = {}
 
     def execute(
@@ -102,10 +102,15 @@ class Executor:
         )
 
     async def _admitted(self, run: _Run) -> Reply:
-        if self._gate.locked():
-            await self._enter(run)
-        else:
-            await self._gate.acquire()
+        gate = self._gate
+        if gate.free:
+            gate.free -= 1
+        elif not await gate.wait(run.due):
+            raise DeadlineExceeded(
+                f"{self.max_in_flight} commands were in flight all the time, so this one was not sent: the grid is too"
+                " slow for this load, or max_in_flight= too small",
+                session_id=run.session_id,
+            )
         try:
             try:
                 return await run.attempt()
@@ -114,18 +119,7 @@ class Executor:
             except Exception as error:  # noqa: BLE001 - each kind is judged there
                 return await run.again(error)
         finally:
-            self._gate.release()
-
-    async def _enter(self, run: _Run) -> None:
-        try:
-            async with asyncio.timeout_at(run.due):
-                await self._gate.acquire()
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"{self.max_in_flight} commands were in flight all the time, so this one was not sent: the grid is too"
-                " slow for this load, or max_in_flight= too small",
-                session_id=run.session_id,
-            ) from None
+            gate.leave()
 
     async def _observed(self, run: _Run) -> Reply:
         started = self.time()
@@ -208,18 +202,17 @@ class _Run:
         if frames.name not in link.introduced:
             await introduce(link, frames.name, self.due, connection)
         sent = executor.time()
-        call = send(link, frames.command(self._body, key), key.partition, connection, self.due)
+        call = send_command(link, frames, self._body, key, connection, self.due)
         self._sent = True
         try:
-            message = await call.future
+            acks, data = await call.future
         except asyncio.CancelledError:
             if ran_out(call):
                 raise Overdue from None
             raise
-        body = _wire.answer(message)
-        if body is None or (self._confirmed and _wire.backup_acks(message) < client.sync_backups):
+        if data is None or (self._confirmed and acks < client.sync_backups):
             raise _Short
-        reply = decode_reply(body, expected_id=key.text)
+        reply = decode_reply(_wire.bytes_value(data), expected_id=key.text)
         client.clock.learn(reply.now, sent, executor.time())
         if reply.status in _UNREMEMBERED and self._doubt and self._changes:
             # This attempt was surely not applied; an earlier one may have been, or may still arrive and be.

@@ -2,7 +2,8 @@
 
 The client keeps connections, membership, partition table and heartbeat. What it does not do is done here by replacing
 two of its private functions: it never bounds authentication, so a member that accepts a connection and stays mute would
-stop it for ever; and what is left half open when a start is given up would leak.
+stop it for ever; and what is left half open when a start is given up would leak. And a third is watched: that a
+connection ended is told to listeners only after the next one is made.
 """
 
 from __future__ import annotations
@@ -14,15 +15,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hazelcast.config import Config, ReconnectMode
-from hazelcast.errors import AuthenticationError, ClientNotAllowedInClusterError
+from hazelcast.errors import AuthenticationError, ClientNotAllowedInClusterError, TargetDisconnectedError
 
 from gridsession._logs import logger
 from gridsession.drivers.hazelcast._seam import new_client
+from gridsession.drivers.hazelcast._tap import FIRST_ID, fits, tap
 from gridsession.drivers.hazelcast._wire import Keys
 from gridsession.errors import ConnectFailed
 
 _START_STEP: Final = 3.0
 """Longest wait (s) for one member to connect and authenticate, so that a mute one does not stop the others' turn."""
+
+TAP: Final = "tap"
+INVOCATION: Final = "invocation"
+PATHS: Final = (TAP, INVOCATION)
 
 _Config: Any = Config  # the client's constructors have no type hints
 _log = logger("hazelcast")
@@ -36,12 +42,14 @@ class Settings:
         addresses: `host:port` of some members.
         connect_timeout: seconds until a start is given up.
         backup_timeout: seconds the client waits for backups to confirm an answer.
+        path: how commands travel: `tap`, or `invocation`, the client's general code.
     """
 
     addresses: tuple[str, ...]
     cluster_name: str = field(repr=False)
     connect_timeout: float = 10.0
     backup_timeout: float = 1.0
+    path: str = TAP
 
     def config(self) -> Config:
         """The client's configuration."""
@@ -68,6 +76,8 @@ class Link:
     Attributes:
         keys: keys made for this cluster's number of partitions.
         introduced: maps this cluster was told of, see `_call.introduce`.
+        commands: the correlation id of the last command.
+        tapped: whether connections get a fast lane.
     """
 
     def __init__(self, settings: Settings, on_gap: Callable[[], None], on_members: Callable[[], None]) -> None:
@@ -81,8 +91,19 @@ class Link:
         self._partitions: Any = self._client._internal_partition_service
         self._opened: set[Any] = set()
         self._faults: dict[str, str] = {}
+        self._table: object = None
+        self._routes: dict[int, Any] = {}
         self.keys = Keys(1)
         self.introduced: set[str] = set()
+        self.loop = asyncio.get_running_loop()
+        self.commands = FIRST_ID
+        self.tapped = settings.path == TAP and fits()
+        if settings.path == TAP and not self.tapped:
+            _log.warning(
+                "client.untapped", effect="commands take the client's general code: more CPU, the same answers"
+            )
+        self._on_connection_close = self._connections.on_connection_close
+        self._connections.on_connection_close = self._connection_closed
         self._connections._get_or_connect_to_address = self._connect_to_address
         self._connections._get_or_connect_to_member = self._connect_to_member
 
@@ -123,6 +144,8 @@ class Link:
                 await client.shutdown()
         except Exception as error:  # noqa: BLE001 - it is dropped anyway
             _log.warning("client.shutdown_failed", error=type(error).__name__)
+        # Calls under way end in an error, also if it did not come so far.
+        self.service.shutdown()
         for connection in list(self._opened):
             _abandon(connection)
         for task in (
@@ -167,8 +190,20 @@ class Link:
 
     def connection(self, partition: int) -> Any:
         """The connection to a partition's owner; None if it is not connected. Any other while there is no owner."""
+        table = self._partitions._partition_table
+        if table is not self._table:
+            self._table = table
+            self._routes.clear()
+        known = self._routes.get(partition)
+        if known is not None and known.live:
+            return known
         owner = self._partitions.get_partition_owner(partition)
-        return self.any_connection() if owner is None else self._connections.active_connections.get(owner)
+        if owner is None:
+            return self.any_connection()
+        found = self._connections.active_connections.get(owner)
+        if found is not None:
+            self._routes[partition] = found
+        return found
 
     def any_connection(self) -> Any:
         """A connection to any member, or None."""
@@ -192,6 +227,8 @@ class Link:
         where = f"{address.host}:{address.port}"
         connection = self._connections._create_connection(address)
         self._opened.add(connection)
+        if self.tapped:
+            tap(connection, self.service._pending)
         done = None
         fault = "cannot be reached"
         try:
@@ -209,7 +246,11 @@ class Link:
                 done = await self._connections._on_auth(self._connections._authenticate(connection), connection)
                 self._faults.pop(where, None)
                 return done
-        except BaseException as error:
+        except asyncio.CancelledError:
+            # Broken off from outside: what an earlier attempt met says more.
+            self._faults.setdefault(where, fault)
+            raise
+        except Exception as error:
             self._faults[where] = _fault_of(error, fault)
             raise
         finally:
@@ -240,10 +281,17 @@ class Link:
         self._on_gap()
         self._on_members()
 
-    def _on_closed(self, connection: Any) -> None:
-        if not self.connected:
+    async def _connection_closed(self, connection: Any, unsafe: bool = False) -> None:
+        if all(other is connection for other in self._connections.active_connections.values()):
             # What comes next may be another cluster, started anew.
             self.introduced.clear()
+        # The client would find them with its next look, after up to 100 ms.
+        for call in list(self.service._pending.values()):
+            if call.sent_connection is connection:
+                self.service._notify_error(call, TargetDisconnectedError(connection.close_reason))
+        await self._on_connection_close(connection, unsafe=unsafe)
+
+    def _on_closed(self, connection: Any) -> None:
         self._on_gap()
         self._on_members()
 

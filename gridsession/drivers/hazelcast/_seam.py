@@ -27,6 +27,7 @@ _ATTRIBUTES: Final = (
     "_connection_manager._connect_all_members_task",
     "_connection_manager._heartbeat_manager._heartbeat_task",
     "_connection_manager.active_connections",
+    "_internal_partition_service._partition_table",
     "_internal_partition_service.get_partition_owner",
     "_internal_partition_service.partition_count",
     "_invocation_service._clean_resources_task",
@@ -104,7 +105,8 @@ def refuse_pickle(client: Any) -> None:
 def check_seam() -> None:
     """Make sure that the installed client has the private functions that `_link.py`, `_call.py` and `_listen.py` use.
 
-    The attributes they use are looked at in each client that `new_client` makes; those of a connection cannot be.
+    The attributes they use are looked at in each client that `new_client` makes; those of a connection cannot be. What
+    `_tap.py` uses beyond them is tried out there: without it commands only cost more.
 
     Raises:
         Unavailable: it has not; the message names the versions that do.
@@ -115,6 +117,7 @@ def check_seam() -> None:
         (ConnectionManager._on_auth, ("self", "response", "connection")),
         (ConnectionManager._get_or_connect_to_address, ("self", "address")),
         (ConnectionManager._get_or_connect_to_member, ("self", "member")),
+        (ConnectionManager.on_connection_close, ("self", "closed_connection", "unsafe")),
         (ConnectionManager._translate, ("self", "address")),
         (ConnectionManager._translate_member_address, ("self", "member")),
         (InvocationService._complete, ("self", "invocation", "client_message")),

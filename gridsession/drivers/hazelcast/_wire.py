@@ -35,6 +35,8 @@ _BACKUP_AWARE = 0x0100
 
 _CREATE_PROXY = 0x000400
 _EXECUTE_ON_KEY = 0x012E00
+COMMAND_ANSWER: Final = _EXECUTE_ON_KEY + 1
+"""The message type of what answers a command."""
 _FETCH_ENTRIES = 0x013800
 _REPLICATED_ENTRIES = 0x0D1100
 
@@ -149,24 +151,38 @@ def address(buffer: bytearray, correlation_id: int, partition: int) -> None:
 class ExecuteFrames:
     """Requests to run a processor on a key of one map; what all of them share is made once."""
 
-    __slots__ = ("_prefix", "name")
+    __slots__ = ("_map", "name")
 
     def __init__(self, map_name: str) -> None:
         self.name = map_name
         encoded = map_name.encode()
-        start = _START.pack(_START.size + _THREAD.size, _WHOLE | _BACKUP_AWARE, _EXECUTE_ON_KEY, 0, -1)
-        self._prefix = b"".join((start, _THREAD.pack(_THREAD_ID), _FRAME.pack(_FRAME.size + len(encoded), 0), encoded))
+        self._map = _THREAD.pack(_THREAD_ID) + _FRAME.pack(_FRAME.size + len(encoded), 0) + encoded
 
-    def command(self, command: bytes, key: Key) -> bytearray:
-        """The request that applies a command."""
-        return self.processor(_COMMAND_HEAD + _SIZE.pack(len(command)) + command, key)
+    def command(self, command: bytes, key: Key, correlation_id: int) -> bytes:
+        """The request that applies a command, ready to be sent to the key's partition."""
+        size = len(command)
+        return b"".join(
+            (
+                _START.pack(_EXECUTE_START, _EXECUTE_FLAGS, _EXECUTE_ON_KEY, correlation_id, key.partition),
+                self._map,
+                _FRAME.pack(_COMMAND_FRAME + size, 0),
+                _COMMAND_HEAD,
+                _SIZE.pack(size),
+                command,
+                key.frame,
+            )
+        )
 
     def processor(self, data: bytes, key: Key) -> bytearray:
-        """The request that runs a processor given as `Data`."""
-        return bytearray(b"".join((self._prefix, _FRAME.pack(_FRAME.size + len(data), 0), data, key.frame)))
+        """The request that runs a processor given as `Data`; `address` completes it."""
+        start = _START.pack(_EXECUTE_START, _EXECUTE_FLAGS, _EXECUTE_ON_KEY, 0, -1)
+        return bytearray(b"".join((start, self._map, _FRAME.pack(_FRAME.size + len(data), 0), data, key.frame)))
 
 
+_EXECUTE_START = _START.size + _THREAD.size
+_EXECUTE_FLAGS = _WHOLE | _BACKUP_AWARE
 _COMMAND_HEAD = _PROCESSOR.pack(0, -2, 1, FACTORY_ID, COMMAND_CLASS_ID)
+_COMMAND_FRAME = _FRAME.size + len(_COMMAND_HEAD) + _SIZE.size
 
 
 def introduce_request(map_name: str) -> bytearray:
@@ -189,10 +205,17 @@ def replicated_entries_request(map_name: str) -> bytearray:
 # `message` is the client's InboundMessage; only its frames' bytes and flags are read.
 
 
-def backup_acks(message: Any) -> int:
-    """How many backups confirmed an answer; the client waited for each of them."""
-    acks: int = message.start_frame.buf[_ACKS_AT]
-    return acks
+Answered = tuple[int, bytes | None]
+"""What a member answered to a command: how many backups confirmed it, and the `Data` it carries, if any."""
+
+
+def answered(message: Any) -> Answered:
+    """The answer to a command, from the client's message or as it is; each of its backups was waited for."""
+    if type(message) is tuple:
+        return message
+    start = message.start_frame
+    frame = start.next
+    return start.buf[_ACKS_AT], None if frame is None or frame.flags & _NULL else frame.buf
 
 
 def answer(message: Any) -> bytes | None:
