@@ -9,7 +9,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +44,8 @@ async def _client(asked: argparse.Namespace, names: Sequence[str]) -> dict[str, 
     history = History(asked.history)
     try:
         async with contextlib.AsyncExitStack() as stores:
-            store = await _opened(stores, asked)
+            opening = partial(open_store, asked.url, namespace=asked.namespace, deadline=asked.deadline)
+            store = await _opened(stores, opening)
             run = Run(store, history, asked.client, asked.seed, period=asked.period, cancel=asked.cancel)
             announce(run, stores, asked.url)
             loop = asyncio.get_running_loop()
@@ -60,12 +62,11 @@ async def _client(asked: argparse.Namespace, names: Sequence[str]) -> dict[str, 
         history.close()
 
 
-async def _opened(stores: contextlib.AsyncExitStack, asked: argparse.Namespace) -> SessionStore:
+async def _opened(stores: contextlib.AsyncExitStack, store: Callable[[], SessionStore]) -> SessionStore:
     """The store; tried again, as by a supervisor, while a fault makes the servers unfit to be used."""
     while True:
-        store = open_store(asked.url, namespace=asked.namespace, deadline=asked.deadline)
         try:
-            return await stores.enter_async_context(store)
+            return await stores.enter_async_context(store())
         except Unavailable as error:
             sys.stderr.write(f"not opened: {error}\n")
             await asyncio.sleep(_AGAIN)
@@ -93,9 +94,11 @@ def announce(run: Run, stores: contextlib.AsyncExitStack, url: str | None, drive
 
     async def announced() -> SessionStore:
         if not opened:
-            namespace, deadline = f"{run.store.namespace}-announced", _deadline(run.store)
-            store = SessionStore.open(url, driver=driver, namespace=namespace, policy=_policy(deadline, announce=True))
-            opened.append(asyncio.ensure_future(stores.enter_async_context(store)))
+            policy = _policy(_deadline(run.store), announce=True)
+            store = partial(
+                SessionStore.open, url, driver=driver, namespace=f"{run.store.namespace}-announced", policy=policy
+            )
+            opened.append(asyncio.ensure_future(_opened(stores, store)))
         # One caller's cancellation is not the others'.
         return await asyncio.shield(opened[0])
 

@@ -143,7 +143,7 @@ def _judge(
         case "allow":
             yield from counters.allowed(key, calls, faults)
         case "revision":
-            yield from registers.winners(key, calls)
+            yield from registers.winners(key, calls, faults)
         case "lease":
             yield from turns.written(key, calls)
         case "expired":

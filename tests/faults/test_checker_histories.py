@@ -96,6 +96,12 @@ _GOOD: dict[str, list[Told | Note]] = {
         Note("fault", 1, {"kind": "partition", "phase": "start", "target": 1}),
         Note("fault", 30, {"kind": "partition", "phase": "end", "target": 1}),
     ],
+    "a conflict at what a plain load saw before it was kept": [
+        Told("revision:1", "expect", 0, 90, [9, 3, 1], [9, 4]), Told("revision:1", "load", 5, 6, None, [9, 4], 2),
+        Told("revision:1", "expect", 70, 71, [9, 4, 2], Fail("Conflict"), 2),
+        Note("fault", 1, {"kind": "partition", "phase": "start", "target": 1}),
+        Note("fault", 80, {"kind": "partition", "phase": "end", "target": 1}),
+    ],
     "a commit answered for a retry": [
         Told(_A, "commit", 0, 9, 1, [9, 1, [1, 2]]), _append(_A, 2, 5, 6, 2, 2), _look(_A, {"log": [1, 2]}),
     ],
@@ -178,6 +184,12 @@ _BAD: dict[str, tuple[str, list[Told | Note]]] = {
     "I8 a conflict with nobody": ("I8", [
         Told("revision:1", "expect", 0, 1, [9, 3, 1], [9, 4]),
         Told("revision:1", "expect", 2, 3, [9, 4, 2], Fail("Conflict")),
+    ]),
+    "I8 a conflict with nobody in a partition": ("I8", [
+        Told("revision:1", "expect", 0, 9, [9, 3, 1], [9, 4]),
+        Told("revision:1", "expect", 70, 71, [9, 4, 2], Fail("Conflict"), 2),
+        Note("fault", 1, {"kind": "partition", "phase": "start", "target": 1}),
+        Note("fault", 80, {"kind": "partition", "phase": "end", "target": 1}),
     ]),
     "I8 a conflict, and the winner came later": ("I8", [
         Told("revision:1", "expect", 0, 1, [9, 3, 1], [9, 4]),

@@ -130,7 +130,7 @@ def epochs(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
             return
 
 
-def winners(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
+def winners(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violation]:
     """I8: of commits that expect a revision one wins; and who was told of a conflict had one. I7: it rises by one."""
     commits = [call for call in calls if call.f == "expect"]
     won: dict[tuple[int, int], Call] = {}
@@ -147,16 +147,23 @@ def winners(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
             possible[expected] = min(possible.get(expected, NEVER), call.start)
     # Where one is known to have won, those whose outcome is not known have not.
     possible |= {expected: call.start for expected, call in won.items()}
+    made = {(call.answer[0], call.answer[1]): call for call in commits if call.kind == "ok"}
     # What a plain load saw while there were faults may never have been kept; what was won was.
-    real = {(0, 0), *((call.answer[0], call.answer[1]) for call in commits if call.kind == "ok")}
+    real = {(0, 0), *made}
     refused = [call for call in commits if call.error == "Conflict" and _expected(call) in real]
     for call in refused:
-        if possible.get(_expected(call), NEVER) > call.ended:
-            yield Violation("I8", key, f"told of a conflict at {_expected(call)}, where nobody else came", (call,))
+        expected = _expected(call)
+        if possible.get(expected, NEVER) > call.ended and not _seen_early(made.get(expected), call, faults):
+            yield Violation("I8", key, f"told of a conflict at {expected}, where nobody else came", (call,))
     look = last_look(calls)
     if look is not None:
         won_at_last = [call for call in commits if call.kind == "ok"]
         yield from _last_winner(key, won_at_last, refused, look)
+
+
+def _seen_early(maker: Call | None, refused: Call, faults: Faults) -> bool:
+    """Whether only a plain load can have told of the revision: on the wrong side of a split, before it was kept."""
+    return maker is not None and maker.end > refused.start and faults.touch(maker.start, refused.ended)
 
 
 def _expected(call: Call) -> tuple[int, int]:

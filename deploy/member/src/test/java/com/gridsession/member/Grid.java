@@ -11,6 +11,7 @@ import com.hazelcast.instance.impl.HazelcastInstanceProxy;
 import com.hazelcast.internal.serialization.Data;
 import com.hazelcast.map.IMap;
 import com.hazelcast.map.impl.MapService;
+import com.hazelcast.map.impl.operation.MergeOperation;
 import com.hazelcast.map.impl.recordstore.RecordStore;
 import com.hazelcast.map.impl.recordstore.expiry.ExpiryMetadata;
 import com.hazelcast.spi.impl.NodeEngineImpl;
@@ -33,13 +34,15 @@ import java.util.function.BooleanSupplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
 
 /** Real members of Hazelcast in this process, joined over loopback; stopped when closed. */
 final class Grid implements AutoCloseable {
     static final String SESSIONS = "gridsession.sessions.test";
     /** As an entry's time left: no end. */
     static final long FOR_EVER = -1;
-    private static final Pattern EXPIRY = Pattern.compile("(hazelcast\\.internal\\.map\\.expiration\\.\\S+): \"(\\S+)\"");
+    private static final Pattern AS_NODES =
+            Pattern.compile("(hazelcast\\.(?:internal\\.map\\.expiration|operation)\\.\\S+): \"([^@\"]+)\"");
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(30);
     private static final long PAUSE = TimeUnit.MILLISECONDS.toNanos(5);
 
@@ -47,13 +50,19 @@ final class Grid implements AutoCloseable {
     private final List<Config> configs = new ArrayList<>();
     private final List<Integer> ports = new ArrayList<>();
     private final String cluster;
+    private final Class<?> mergePolicy;
 
     Grid(int size, int declared) throws IOException {
-        this(size, declared, "test-" + UUID.randomUUID());
+        this(size, declared, WholeRecordMergePolicy.class);
     }
 
-    private Grid(int size, int declared, String cluster) throws IOException {
+    Grid(int size, int declared, Class<?> mergePolicy) throws IOException {
+        this(size, declared, mergePolicy, "test-" + UUID.randomUUID());
+    }
+
+    private Grid(int size, int declared, Class<?> mergePolicy, String cluster) throws IOException {
         this.cluster = cluster;
+        this.mergePolicy = mergePolicy;
         for (int index = 0; index < size; index++) {
             start(declared);
         }
@@ -77,7 +86,7 @@ final class Grid implements AutoCloseable {
 
     /** The other side of a split: members of the same grid that neither see these nor are seen by them. */
     Grid apart(int size, int declared) throws IOException {
-        return new Grid(size, declared, cluster);
+        return new Grid(size, declared, mergePolicy, cluster);
     }
 
     /** Heals the split; waits until all members are one grid and what the smaller side held is merged. */
@@ -178,6 +187,16 @@ final class Grid implements AutoCloseable {
         maps.getMapServiceContext().getClearExpiredRecordsTask().partitionLost(null);
     }
 
+    /** Lets the threads of the member's partitions do nothing else, copies included, while {@code merging} waits for one. */
+    static void occupy(HazelcastInstance member, HazelcastInstance merging) {
+        NodeEngineImpl engine = engine(member);
+        var sent = engine(merging).getOperationService().getInvocationRegistry();
+        for (int partition = 0; partition < engine.getPartitionService().getPartitionCount(); partition++) {
+            engine.getOperationService().execute(new PartitionTask(partition, () -> await(() -> StreamSupport
+                    .stream(sent.spliterator(), false).noneMatch(each -> each.op instanceof MergeOperation))));
+        }
+    }
+
     private static void await(CountDownLatch latch) {
         try {
             if (!latch.await(PATIENCE, TimeUnit.NANOSECONDS)) {
@@ -268,14 +287,14 @@ final class Grid implements AutoCloseable {
         config.addMapConfig(records("gridsession.sessions.*"));
         config.addMapConfig(records("gridsession.globals-records.*"));
         config.addListenerConfig(new ListenerConfig(GridLifecycle.class.getName()));
-        expiry(config);
+        asNodes(config);
         return config;
     }
 
-    /** Expiry as nodes are told to do it. */
-    private static void expiry(Config config) {
+    /** What nodes are told of expiry and of what calls wait for. */
+    private static void asNodes(Config config) {
         try {
-            Matcher found = EXPIRY.matcher(Files.readString(Path.of(System.getProperty("gridsession.member-yaml"))));
+            Matcher found = AS_NODES.matcher(Files.readString(Path.of(System.getProperty("gridsession.member-yaml"))));
             while (found.find()) {
                 config.setProperty(found.group(1), found.group(2));
             }
@@ -284,8 +303,8 @@ final class Grid implements AutoCloseable {
         }
     }
 
-    private static MapConfig records(String name) {
+    private MapConfig records(String name) {
         return new MapConfig(name).setBackupCount(1).setReadBackupData(false).setMergePolicyConfig(
-                new MergePolicyConfig(WholeRecordMergePolicy.class.getName(), 100));
+                new MergePolicyConfig(mergePolicy.getName(), 100));
     }
 }

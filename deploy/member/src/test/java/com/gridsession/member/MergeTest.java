@@ -5,13 +5,24 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.hazelcast.core.HazelcastInstance;
+import com.hazelcast.core.HazelcastInstanceAware;
+import com.hazelcast.nio.ObjectDataInput;
+import com.hazelcast.nio.ObjectDataOutput;
+import com.hazelcast.spi.exception.RetryableHazelcastException;
+import com.hazelcast.spi.merge.MergingValue;
+import com.hazelcast.spi.merge.SplitBrainMergePolicy;
 import com.hazelcast.splitbrainprotection.SplitBrainProtectionException;
 import java.io.IOException;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
 /** Two sides of a real grid that wrote apart from each other, and then meet. */
@@ -189,6 +200,63 @@ class MergeTest {
             here.meet(there);
             assertEquals(1_000, answered.get(30, TimeUnit.SECONDS));
             callers.shutdown();
+        }
+    }
+
+    /** One that is short of a confirmation is no reason to hand over nothing of all the others. */
+    @Test
+    void aHandOverThatNoCopyConfirmedEndsNoneOfTheOthers() throws IOException {
+        try (Grid larger = new Grid(2, 5, Hindered.class); Grid smaller = larger.apart(1, 5)) {
+            Map<String, byte[]> held = new HashMap<>();
+            for (int index = 0; index < 200; index++) {
+                String id = "theirs-" + index;
+                put(smaller, id, 1, 600_000);
+                held.put(id, smaller.stored(id, 0));
+            }
+            List<HazelcastInstance> copies = List.of(larger.member(0), larger.member(1));
+            HazelcastInstance merging = smaller.member(0);
+            Hindered.confirmsNothing = owner -> copies.stream().filter(member -> member != owner)
+                    .forEach(member -> Grid.occupy(member, merging));
+
+            larger.meet(smaller);
+
+            assertEquals(2, Hindered.HINDERED.get(), "the first attempt, and the confirmation of the second");
+            held.forEach((id, bytes) -> assertArrayEquals(bytes, larger.stored(id, 0), id));
+        }
+    }
+
+    /** Refuses the first attempt, as where a partition moves, and lets no copy of what the second brings be confirmed. */
+    public static final class Hindered
+            implements SplitBrainMergePolicy<Object, MergingValue<Object>, Object>, HazelcastInstanceAware {
+        static final AtomicInteger HINDERED = new AtomicInteger();
+        static volatile Consumer<HazelcastInstance> confirmsNothing;
+
+        private transient HazelcastInstance instance;
+
+        @Override
+        public Object merge(MergingValue<Object> merging, MergingValue<Object> existing) {
+            if (HINDERED.compareAndSet(0, 1)) {
+                throw new RetryableHazelcastException("a partition that moves");
+            }
+            if (HINDERED.compareAndSet(1, 2)) {
+                confirmsNothing.accept(instance);
+            }
+            return merging.getRawValue();
+        }
+
+        @Override
+        public void setHazelcastInstance(HazelcastInstance hazelcastInstance) {
+            instance = hazelcastInstance;
+        }
+
+        @Override
+        public void writeData(ObjectDataOutput out) {
+            // nothing to tell
+        }
+
+        @Override
+        public void readData(ObjectDataInput in) {
+            // nothing was told
         }
     }
 
