@@ -78,9 +78,10 @@ class StartCache:
         return _using(self._java, archive)
 
     def make_later(self) -> None:
-        """Has the archive made, if it lacks, by a process that is not waited for; it takes some ten seconds."""
+        """Has the archive made, if it is missing, by a process that is not waited for; it takes some ten seconds."""
         folder = self._folder
-        if folder is None or not sys.executable:
+        # in a program that was packed into one file, `sys.executable` is that program
+        if folder is None or not sys.executable or getattr(sys, "frozen", False):
             return
         try:
             if self._archive() is not None or self._failed_lately():
@@ -102,7 +103,7 @@ class StartCache:
             _log.debug("start_cache_not_made", reason=str(error))
 
     def make(self) -> None:
-        """Makes the archive, if it lacks and no other process is about to. A failure is remembered for an hour."""
+        """Makes the archive, if it is missing and no other process is about to. A failure is remembered for an hour."""
         folder = self._folder
         if folder is None or _others_may_write(folder):
             return
