@@ -46,7 +46,7 @@ def started_from(grid: LocalGrid) -> list[str]:
 
 
 def archives(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*-*[0-9]"))
+    return sorted(path for path in folder.glob("*-*[0-9]") if path.is_file())
 
 
 def eventually(holds: Callable[[], bool], what: str, seconds: float) -> None:
