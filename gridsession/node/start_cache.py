@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Final
 
 from gridsession._logs import logger
-from gridsession.drivers._lock import try_lock
 from gridsession.errors import GridSessionError
 from gridsession.node.command import command_line
 from gridsession.node.config import NodeConfig
@@ -107,6 +106,9 @@ class StartCache:
         folder = self._folder
         if folder is None or _others_may_write(folder):
             return
+        # who only starts members imports no driver
+        from gridsession.drivers._lock import try_lock
+
         with try_lock(folder / "lock") as locked:
             if not locked or self._archive() is not None:
                 return
