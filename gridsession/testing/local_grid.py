@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,7 +12,9 @@ from gridsession._limits import DEFAULT_LIMITS, Limits
 from gridsession.node.config import NodeConfig, usable_cores
 from gridsession.node.java import Java, find_java
 from gridsession.node.jvm_log import LogEvent
+from gridsession.node.ports import free_ports
 from gridsession.node.process import START_SECONDS, MemberProcess
+from gridsession.node.start_cache import StartCache
 
 QUICK_START: Final = ("-XX:TieredStopAtLevel=1",)
 """Options for a JVM that starts in half the time and then needs about half as much CPU again per command."""
@@ -26,6 +26,9 @@ class LocalGrid:
     Entering it starts the members (the first alone, the others joining it at once) and returns when each of them sees
     all the others. Leaving it ends them. They end as well when this process ends, however it does. Members are
     numbered from 0.
+
+    With the default options they start from a cache in the user's cache folder, which the first grid on a machine has
+    made in the background for the next ones; `GRIDSESSION_START_CACHE=off` in the environment: without.
 
     Args:
         members: how many.
@@ -58,9 +61,13 @@ class LocalGrid:
         on_event: Callable[[int, LogEvent], None] | None = None,
     ) -> None:
         self.cluster_name = cluster_name or f"local-{secrets.token_hex(8)}"
-        self.ports = _free_ports(members) if ports is None else tuple(ports)
+        self.ports = free_ports(members) if ports is None else tuple(ports)
         self.startup_seconds = 0.0
         java = find_java()
+        # who asks for other options measures or tries something, and needs no second JVM beside it
+        self._start_cache = StartCache(java, jvm_options) if tuple(jvm_options) == QUICK_START else None
+        if self._start_cache is not None:
+            jvm_options = (*jvm_options, *self._start_cache.options())
         addresses = tuple(f"127.0.0.1:{port}" for port in self.ports)
         self._members = [
             self._member(number, java, jvm_options, on_event, NodeConfig(
@@ -90,6 +97,8 @@ class LocalGrid:
             self.close()
             raise
         self.startup_seconds = time.monotonic() - started
+        if self._start_cache is not None:
+            self._start_cache.make_later()
         return self
 
     def __exit__(
@@ -160,18 +169,3 @@ class LocalGrid:
     ) -> MemberProcess:
         listener = None if on_event is None else lambda event: on_event(number, event)
         return MemberProcess(config, java=java, jvm_options=jvm_options, on_event=listener)
-
-
-@contextlib.contextmanager
-def _held_ports(count: int) -> Iterator[list[int]]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        yield [each.getsockname()[1] for each in sockets]
-
-
-def _free_ports(count: int) -> tuple[int, ...]:
-    """Ports that were free a moment ago, all different."""
-    with _held_ports(count) as ports:
-        return tuple(ports)

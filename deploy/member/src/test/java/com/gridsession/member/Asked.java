@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 
 /** Commands as a client lays them out, and what their replies say. */
 final class Asked {
@@ -53,6 +54,29 @@ final class Asked {
             out.writeInt(Kind.NUMBER_SIZE);
             out.writeByte(Kind.INT);
             out.writeLong(value);
+        });
+    }
+
+    /** Sets fields of the state to these raw bytes; {@code want} says what the reply holds. */
+    static byte[] sets(long opId, long notAfter, int want, List<String> names, byte[] raw) {
+        return command(Command.COMMIT, 0, notAfter, out -> {
+            changeHead(out, opId, 0);
+            out.writeByte(RESTART);
+            out.writeLong(0);
+            out.writeLong(0);
+            out.writeLong(0);
+            out.writeByte(want);
+            out.writeByte(0);
+            out.writeShort(0);
+            out.writeShort(names.size());
+            for (String name : names) {
+                out.writeByte(Draft.SET);
+                out.writeByte(Record.STATE);
+                name(out, name);
+                out.writeByte(Bag.RAW);
+                out.writeInt(raw.length);
+                out.write(raw);
+            }
         });
     }
 
