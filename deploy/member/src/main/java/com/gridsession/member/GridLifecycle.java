@@ -26,7 +26,10 @@ public final class GridLifecycle implements LifecycleListener, HazelcastInstance
     public synchronized void stateChanged(LifecycleEvent event) {
         switch (event.getState()) {
             case STARTED -> started();
-            case MERGING -> GridMember.of(instance).majority().merging(true);
+            case MERGING -> {
+                Settling.awaitHandOver(instance);
+                GridMember.of(instance).majority().merging(true);
+            }
             case MERGED -> {
                 GridMember.of(instance).merged();
                 if (publisher != null) {

@@ -23,6 +23,8 @@ import java.util.logging.Logger;
 final class Settling implements Runnable {
     private static final Logger LOG = Logger.getLogger(Settling.class.getName());
     private static final long ANSWER_MS = 1_000;
+    /** A member that merges does not end before it is done, however it is asked to. */
+    private static final long LEAVES_AFTER = TimeUnit.SECONDS.toNanos(30);
     private static final long PAUSE_MS = 20;
 
     private final HazelcastInstance instance;
@@ -46,7 +48,7 @@ final class Settling implements Runnable {
     public void run() {
         long began = System.nanoTime();
         try {
-            while (!majority.settle(formation, bringing())) {
+            while (!majority.settle(formation, bringing(instance))) {
                 if (System.nanoTime() - began > Majority.MERGE_TIME) {
                     LOG.warning("members did not hand over in 2 minutes what they held in a split: serving without it");
                     return;
@@ -60,8 +62,25 @@ final class Settling implements Runnable {
         }
     }
 
+    /**
+     * Waits, before this member's side joins another, until nobody hands over to it any more, at most 30 s. A side that
+     * breaks up in between takes along what it was given; the rest finds nobody, is tried for a minute, and is lost.
+     */
+    static void awaitHandOver(HazelcastInstance instance) {
+        long began = System.nanoTime();
+        try {
+            while (!bringing(instance).isEmpty() && System.nanoTime() - began < LEAVES_AFTER) {
+                Thread.sleep(PAUSE_MS);
+            }
+        } catch (HazelcastInstanceNotActiveException ended) {
+            LOG.log(Level.FINE, "the member ends", ended);
+        } catch (InterruptedException ended) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
     /** Who of the others hands over; all are asked at once. */
-    private Set<String> bringing() throws InterruptedException {
+    private static Set<String> bringing(HazelcastInstance instance) throws InterruptedException {
         Map<String, Future<Boolean>> asked = new HashMap<>();
         Set<String> bringing = new HashSet<>();
         for (Member member : instance.getCluster().getMembers()) {

@@ -95,24 +95,35 @@ final class Grid implements AutoCloseable {
         CountDownLatch merged = new CountDownLatch(other.size());
         Stream<HazelcastInstance> may = other.size() < size() ? other.members.stream()
                 : Stream.concat(members.stream(), other.members.stream());
-        may.forEach(member -> member.getLifecycleService().addLifecycleListener(event -> {
-            if (event.getState() == LifecycleState.MERGED) {
-                merged.countDown();
-            }
-        }));
+        may.forEach(member -> onMerged(member, merged));
         allow(other);
         other.allow(this);
         await(merged);
-        members.addAll(other.members);
+        adopt(other);
         await(() -> members.get(0).getCluster().getMembers().size() == members.size());
         await(() -> members.get(0).getPartitionService().isClusterSafe());
+    }
+
+    /** Counts the latch down each time that the member is done with a merge. */
+    static void onMerged(HazelcastInstance member, CountDownLatch merged) {
+        member.getLifecycleService().addLifecycleListener(event -> {
+            if (event.getState() == LifecycleState.MERGED) {
+                merged.countDown();
+            }
+        });
+    }
+
+    /** Counts the members of the other side as these, with which they are one grid by now. */
+    void adopt(Grid other) {
+        members.addAll(other.members);
     }
 
     private boolean serves() {
         return members.stream().map(GridMember::of).allMatch(GridMember::serves);
     }
 
-    private void allow(Grid other) {
+    /** Lets these members look for the other side. */
+    void allow(Grid other) {
         for (Config config : configs) {
             other.ports.forEach(port ->
                     config.getNetworkConfig().getJoin().getTcpIpConfig().addMember("127.0.0.1:" + port));
@@ -197,7 +208,7 @@ final class Grid implements AutoCloseable {
         }
     }
 
-    private static void await(CountDownLatch latch) {
+    static void await(CountDownLatch latch) {
         try {
             if (!latch.await(PATIENCE, TimeUnit.NANOSECONDS)) {
                 throw new AssertionError("the sides did not merge within 30 s");

@@ -16,12 +16,15 @@ import java.io.IOException;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
@@ -206,41 +209,85 @@ class MergeTest {
     /** One that is short of a confirmation is no reason to hand over nothing of all the others. */
     @Test
     void aHandOverThatNoCopyConfirmedEndsNoneOfTheOthers() throws IOException {
-        try (Grid larger = new Grid(2, 5, Hindered.class); Grid smaller = larger.apart(1, 5)) {
-            Map<String, byte[]> held = new HashMap<>();
-            for (int index = 0; index < 200; index++) {
-                String id = "theirs-" + index;
-                put(smaller, id, 1, 600_000);
-                held.put(id, smaller.stored(id, 0));
-            }
+        try (Grid larger = new Grid(2, 5, Watched.class); Grid smaller = larger.apart(1, 5)) {
+            Map<String, byte[]> held = filled(smaller);
             List<HazelcastInstance> copies = List.of(larger.member(0), larger.member(1));
             HazelcastInstance merging = smaller.member(0);
-            Hindered.confirmsNothing = owner -> copies.stream().filter(member -> member != owner)
-                    .forEach(member -> Grid.occupy(member, merging));
+            AtomicInteger asked = new AtomicInteger();
+            Watched.before = owner -> {
+                switch (asked.incrementAndGet()) {
+                    case 1 -> throw new RetryableHazelcastException("as where a partition moves");
+                    case 2 -> copies.stream().filter(member -> member != owner)
+                            .forEach(member -> Grid.occupy(member, merging));
+                    default -> { }
+                }
+            };
 
             larger.meet(smaller);
 
-            assertEquals(2, Hindered.HINDERED.get(), "the first attempt, and the confirmation of the second");
-            held.forEach((id, bytes) -> assertArrayEquals(bytes, larger.stored(id, 0), id));
+            assertHolds(larger, held);
         }
     }
 
-    /** Refuses the first attempt, as where a partition moves, and lets no copy of what the second brings be confirmed. */
-    public static final class Hindered
+    /** A side that itself joins another first lets those finish who hand over to it. */
+    @Test
+    void aSideDoesNotBreakUpWhileItIsHandedOverTo() throws IOException {
+        try (Grid larger = new Grid(3, 7, Watched.class);
+                Grid second = larger.apart(1, 7);
+                Grid third = larger.apart(1, 7)) {
+            Map<String, byte[]> held = filled(second);
+            held.putAll(filled(third));
+            // one of the two hands over to the other, and then both to the larger side
+            CountDownLatch merged = new CountDownLatch(3);
+            AtomicBoolean begun = new AtomicBoolean();
+            List.of(second, third).forEach(side -> Grid.onMerged(side.member(0), merged));
+            Watched.before = owner -> {
+                if (begun.compareAndSet(false, true)) {
+                    List.of(second, third).forEach(side -> {
+                        side.allow(larger);
+                        larger.allow(side);
+                    });
+                }
+                if (merged.getCount() == 3) {
+                    // seconds in all, in which the larger side is found
+                    LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(40));
+                }
+            };
+            second.allow(third);
+            third.allow(second);
+
+            Grid.await(merged);
+            larger.adopt(second);
+            larger.adopt(third);
+            Grid.await(() -> larger.member(0).getPartitionService().isClusterSafe());
+            assertHolds(larger, held);
+        }
+    }
+
+    private static Map<String, byte[]> filled(Grid side) {
+        Map<String, byte[]> held = new HashMap<>();
+        for (int index = 0; index < 200; index++) {
+            String id = "of-" + side.hashCode() + "-" + index;
+            put(side, id, 1, 600_000);
+            held.put(id, side.stored(id, 0));
+        }
+        return held;
+    }
+
+    private static void assertHolds(Grid grid, Map<String, byte[]> held) {
+        held.forEach((id, bytes) -> assertArrayEquals(bytes, grid.stored(id, 0), id));
+    }
+
+    /** Keeps what merges, and lets a test do something before. */
+    public static final class Watched
             implements SplitBrainMergePolicy<Object, MergingValue<Object>, Object>, HazelcastInstanceAware {
-        static final AtomicInteger HINDERED = new AtomicInteger();
-        static volatile Consumer<HazelcastInstance> confirmsNothing;
+        static volatile Consumer<HazelcastInstance> before;
 
         private transient HazelcastInstance instance;
 
         @Override
         public Object merge(MergingValue<Object> merging, MergingValue<Object> existing) {
-            if (HINDERED.compareAndSet(0, 1)) {
-                throw new RetryableHazelcastException("a partition that moves");
-            }
-            if (HINDERED.compareAndSet(1, 2)) {
-                confirmsNothing.accept(instance);
-            }
+            before.accept(instance);
             return merging.getRawValue();
         }
 
