@@ -127,12 +127,14 @@ def recency(subject: ListOf) -> Iterator[Violation]:
     place, touch = subject.place, subject.faults.touch
     answered, reads = sorted(subject.done, key=END), sorted(subject.reads, key=START)
     most, index, own = 0, 0, dict[int, int]()
+    copied = any(call.f == "copy" for call in reads)
     latest: Call | None = None
     for call in reads:
         while index < len(answered) and answered[index].end < call.start:
             done = answered[index]
             stands = place.get(done.asked, -1) + 1
-            own[done.process] = max(own.get(done.process, 0), stands)
+            if copied:
+                own[done.process] = max(own.get(done.process, 0), stands)
             if stands > most:
                 most, latest = stands, done
             index += 1

@@ -23,6 +23,8 @@ def linearizable(calls: Sequence[Call], step: Step, initial: Any = None, *, most
     Args:
         step: (state, call) -> the state after it, or IMPOSSIBLE. States are hashable.
     """
+    if _as_answered(calls, step, initial):
+        return True
     ordered = sorted(calls, key=START)
     starts, ends = list(map(START, ordered)), list(map(END, ordered))
     open_ones = sum(1 << index for index, end in enumerate(ends) if end < NEVER)
@@ -47,6 +49,15 @@ def linearizable(calls: Sequence[Call], step: Step, initial: Any = None, *, most
         if steps > most:
             return None
     return False
+
+
+def _as_answered(calls: Sequence[Call], step: Step, state: Any) -> bool:
+    """Whether the order in which they were answered is one already, those that were not left out: mostly it is."""
+    for call in sorted((call for call in calls if call.end < NEVER), key=END):
+        state = step(state, call)
+        if state is IMPOSSIBLE:
+            return False
+    return True
 
 
 def _next(starts: Sequence[int], ends: Sequence[int], placed: int) -> list[int]:
