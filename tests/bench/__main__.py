@@ -12,17 +12,18 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from tests.bench import _plan, _recorded, _report
+from tests.bench import _apart, _marks, _plan, _recorded, _report
 from tests.bench._cases import CASES, QUICK
 from tests.bench._environment import environment, load_average, loop_name, surroundings
 from tests.bench._places import heap_megabytes
 from tests.bench._plan import Pace, Part
 from tests.bench._plot import plot
 from tests.bench._run import run, say
+from tests.bench._work import NotRun
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 PLOT: Final = Path(__file__).with_name("turns.svg")
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, help="stretches of each case; the median is told")
     made.add_argument("--warm-up", type=float, help="seconds for each case that a JVM answers")
     made.add_argument("--deadline", type=float, default=2.0, help="of gridsession's calls, s: how long op ids are kept")
+    made.add_argument("--apart", action="store_true", help="globals and idle sessions too: part of a run of all cases")
     made.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
     made.add_argument("--write", action="store_true", help=f"tables and plot to {RESULTS.name} and {PLOT.name}")
     made.add_argument("--record", action="store_true", help="keep the ratios of CPU for the next --quick")
@@ -60,7 +62,7 @@ def planned(options: argparse.Namespace) -> tuple[list[Part], Pace]:
     pace = _plan.QUICK_PACE if options.quick else _plan.FULL
     given = {"rounds": options.rounds, "seconds": options.seconds, "warm": options.warm_up}
     pace = replace(pace, **{name: value for name, value in given.items() if value is not None})
-    if not any((options.cases, options.sizes, options.callers, options.processes, options.sessions)):
+    if _all(options):
         return (_plan.quick if options.quick else _plan.default)(options.deadline), pace
     parts = _plan.asked(
         cases=_plan.with_limits(options.cases or (QUICK if options.quick else tuple(CASES))),
@@ -71,6 +73,23 @@ def planned(options: argparse.Namespace) -> tuple[list[Part], Pace]:
         deadline=options.deadline,
     )
     return parts, pace
+
+
+def _all(options: argparse.Namespace) -> bool:
+    return not any((options.cases, options.sizes, options.callers, options.processes, options.sessions))
+
+
+def with_apart(options: argparse.Namespace) -> bool:
+    """Whether what costs no turn is measured, too."""
+    return bool(options.apart or (_all(options) and not options.quick))
+
+
+def _apart_from_turns(loop: str) -> list[_marks.Mark]:
+    say("globals and idle sessions: about 1 min")
+    try:
+        return _marks.of_apart(_apart.measured(loop))
+    except NotRun as lacking:
+        return [_marks.Mark("globals and idle sessions", f"not run: {lacking}", "")]
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -85,7 +104,10 @@ def main(words: Sequence[str] | None = None) -> None:
     if max(heap_megabytes(part.setting) for part in parts) > _HUGE_HEAP:
         say("the largest setting needs some 16 GB of memory")
     facts = {**environment(parts, loop), "load before": load_average()}
-    found = _report.rows(run(parts, pace, loop))
+    measured = run(parts, pace, loop)
+    found, marks = _report.rows(measured), _marks.of_turns(measured)
+    if with_apart(options):
+        marks += _apart_from_turns(loop)
     facts["load after"] = load_average()
     ratios = _recorded.ratios(found)
     compared = _recorded.compare(ratios, _recorded.load(surroundings(loop)))
@@ -93,9 +115,10 @@ def main(words: Sequence[str] | None = None) -> None:
     if options.json:
         cases = [row.as_json() for row in found]
         cpu = [{"case": each.name, "now": each.now, "recorded": each.recorded, "rose": each.rose} for each in compared]
-        print(json.dumps({"command": command, "environment": facts, "cases": cases, "cpu": cpu}))
+        told = [asdict(mark) for mark in marks]
+        print(json.dumps({"command": command, "environment": facts, "cases": cases, "marks": told, "cpu": cpu}))
     else:
-        print(_report.section(found, facts, command, None))
+        print(_report.section(found, facts, command, None, marks))
     if options.quick:
         say(_recorded.report(compared))
     if options.record:
@@ -104,7 +127,7 @@ def main(words: Sequence[str] | None = None) -> None:
         picture = plot(found)
         if picture:
             PLOT.write_text(picture, encoding="utf-8")
-        _report.write(RESULTS, _report.section(found, facts, command, PLOT.name if picture else None))
+        _report.write(RESULTS, _report.section(found, facts, command, PLOT.name if picture else None, marks))
 
 
 if __name__ == "__main__":

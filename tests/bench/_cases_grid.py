@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import time
@@ -11,7 +12,7 @@ from typing import Any, Final
 import msgpack
 from hazelcast.asyncio import HazelcastClient
 
-from gridsession import Policy, SessionStore
+from gridsession import Policy, SessionStore, sync
 from gridsession import Turn as SessionTurn
 from gridsession._commands import Commit, Set, Want
 from gridsession._identity import Space
@@ -86,6 +87,23 @@ def _update(scheme: str) -> Any:
 
 
 @contextlib.asynccontextmanager
+async def _blocking(context: Context) -> AsyncIterator[Turn]:
+    """The same by `gridsession.sync`: this thread blocks, the store's loop is in another."""
+    await _store(context, "grid")
+    policy = Policy(ttl=TTL, deadline=context.setting.deadline)
+    with sync.SessionStore.open(context.places["grid"], policy=policy, namespace=_NAMESPACE) as store:
+        handles = [store.session(session_id(index)) for index in range(context.setting.sessions)]
+
+        async def turn(index: int, number: int) -> object:
+            step = handles[index].update(change(number))["step"]
+            # The other cases' connections live in this thread's loop.
+            await asyncio.sleep(0)
+            return step
+
+        yield turn
+
+
+@contextlib.asynccontextmanager
 async def _exclusive(context: Context) -> AsyncIterator[Turn]:
     store = await _store(context, "grid")
 
@@ -124,7 +142,8 @@ async def _load(context: Context) -> AsyncIterator[Turn]:
 
 
 @contextlib.asynccontextmanager
-async def _client(url: str) -> AsyncIterator[HazelcastClient]:
+async def connected(url: str) -> AsyncIterator[HazelcastClient]:
+    """The official client, without gridsession."""
     hosts, _, cluster = parse_url(url).location.partition("/")
     client = await HazelcastClient.create_and_start(
         cluster_members=hosts.split(","), cluster_name=cluster, statistics_enabled=False
@@ -149,7 +168,7 @@ def _prebuilt(deadline_ms: int) -> tuple[bytes, bytes]:
 async def _bare_execute(context: Context) -> AsyncIterator[Turn]:
     """The same command to the same member code by `execute_on_key` of the official client, the answer not decoded."""
     await _store(context, "grid")
-    client = await context.once("hazelcast", lambda: _client(context.places["grid"]))
+    client = await context.once("hazelcast", lambda: connected(context.places["grid"]))
     records = await client.get_map(records_map(Space(_NAMESPACE)))
     keys = [data(key_data(session_id(index))) for index in range(context.setting.sessions)]
     patience = int(context.setting.deadline * 1_000)
@@ -170,7 +189,7 @@ async def _bare_execute(context: Context) -> AsyncIterator[Turn]:
 @contextlib.asynccontextmanager
 async def _get_and_set(context: Context) -> AsyncIterator[Turn]:
     """Read, merge here, write: two round trips, and what another wrote between them is lost."""
-    client = await context.once("hazelcast", lambda: _client(context.places["grid"]))
+    client = await context.once("hazelcast", lambda: connected(context.places["grid"]))
     values = await client.get_map("bench")
     keys = [session_id(index) for index in range(context.setting.sessions)]
 
@@ -189,6 +208,7 @@ async def _get_and_set(context: Context) -> AsyncIterator[Turn]:
 
 CASES: Final = (
     Case("grid-update", "grid `update`, copy", _update("grid"), ("grid",), jvm=True),
+    Case("grid-update-sync", "grid `update`, `gridsession.sync`, copy", _blocking, ("grid",), jvm=True, most_callers=1),
     Case("grid-turn", "grid `turn`, exclusive, copy", _exclusive, ("grid",), jvm=True),
     Case("grid-turn-shared", "grid `turn`, not exclusive, copy", _shared, ("grid",), jvm=True),
     Case("grid-load", "grid `load`, nothing written", _load, ("grid",), jvm=True),

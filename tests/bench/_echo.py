@@ -28,11 +28,12 @@ _REPLY_HEAD: Final = 150
 _PARTITIONS: Final = 271
 
 
-def update_request() -> bytearray:
+def update_request() -> bytes:
     """What the grid is sent for one turn."""
     operations = tuple(Set(STATE, name, encode_field(value)) for name, value in change(0).items())
     command = Commit(bytes(16), time.time_ns() // 1_000_000, operations, want=Want.RECORD)
-    return ExecuteFrames(records_map(Space("bench"))).command(command.encode(), Keys(_PARTITIONS).get(session_id(0)))
+    key = Keys(_PARTITIONS).get(session_id(0))
+    return ExecuteFrames(records_map(Space("bench"))).command(command.encode(), key, correlation_id=0)
 
 
 class _Client(asyncio.Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 import importlib.metadata
@@ -11,7 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,15 @@ _PACKAGES: Final = (
 def loop_name(wanted: str) -> str:
     """The event loop to use: uvloop if it is installed, unless asyncio's own was asked for."""
     return "uvloop" if wanted != "asyncio" and importlib.util.find_spec("uvloop") else "asyncio"
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes loops of this name."""
+    if name == "uvloop":
+        import uvloop
+
+        return uvloop.new_event_loop
+    return asyncio.new_event_loop
 
 
 def surroundings(loop: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gridsession.cli._measuring import Median
 from tests.bench._cases import CASES, ECHO, LOOP, REDIS
+from tests.bench._marks import Mark, table
 from tests.bench._run import Measured
 from tests.bench._work import KILOBYTE, Setting
 
@@ -112,11 +113,17 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "/").split())[:160]
 
 
-def section(found: Sequence[Row], environment: Mapping[str, object], command: str, plot: str | None) -> str:
+def section(
+    found: Sequence[Row],
+    environment: Mapping[str, object],
+    command: str,
+    plot: str | None,
+    marks: Sequence[Mark] = (),
+) -> str:
     """What stands in RESULTS.md."""
     facts = "; ".join(f"{name} {value}" for name, value in environment.items())
-    picture = f"![Turns a second as multiples of redis-py's Lua script]({plot})\n\n" if plot else ""
-    return f"`{command}`\n\n{facts}.\n\n{picture}{tables(found)}"
+    picture = f"![Turns a second as multiples of redis-py's Lua script]({plot})" if plot else ""
+    return "\n\n".join(filter(None, (f"`{command}`", f"{facts}.", picture, tables(found), table(marks))))
 
 
 def write(results: Path, text: str) -> None:

@@ -13,13 +13,14 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from gridsession.cli._measuring import Turn, measure
 from tests.bench._cases import CASES
+from tests.bench._environment import loop_factory
 from tests.bench._work import Context, NotRun, Setting
 
 _PATIENCE: Final = 600.0
@@ -84,13 +85,7 @@ def main() -> None:
     given = json.loads(sys.stdin.readline())
     if given["core"] is not None:
         os.sched_setaffinity(0, {given["core"]})
-    if given["loop"] == "uvloop":
-        import uvloop
-
-        factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    else:
-        factory = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=loop_factory(given["loop"])) as runner:
         runner.run(serve(given))
 
 

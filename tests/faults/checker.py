@@ -10,15 +10,16 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.checking import counters, lists, lives, registers, turns, whole
-from tests.faults.checking.calls import Call, Histories, Violation, parsed, read
+from msgspec import MsgspecError, Struct
+from msgspec.json import Decoder
+
+from tests.faults.checking import judges, together
+from tests.faults.checking.calls import Call, Violation, no_collection, parsed, read
 
 INVARIANTS: Final = {
     "I1": "no acknowledged update is lost",
@@ -84,72 +85,18 @@ def check(paths: Iterable[Path | str], *, processes: int | None = None) -> Repor
     files = [Path(path) for path in paths]
     parts = processes or (2 if sum(path.stat().st_size for path in files) > _LARGE else 1)
     if parts == 1:
-        results = [_part((files, 0, 1))]
+        with no_collection():
+            found, counts = judges.judged(read(files))
     else:
-        with ProcessPoolExecutor(parts, mp_context=get_context("spawn")) as pool:
-            results = list(pool.map(_part, [(files, part, parts) for part in range(parts)]))
-    counts = sum((found for _, found in results), Counter[str]())
-    violations = _owned(files, [violation for part, _ in results for violation in part])
+        found, counts = together.judged(files, parts)
+    violations = _owned(files, found)
     rank = {name: number for number, name in enumerate(INVARIANTS)}
     violations.sort(key=lambda violation: rank[violation.invariant])
     return Report(_with_evidence(files, violations), dict(sorted(counts.items())))
 
 
-def _part(asked: tuple[Sequence[Path], int, int]) -> tuple[list[Violation], Counter[str]]:
-    found = read(*asked)
-    counts = Counter[str]()
-    return list(judge(found, counts)), counts
-
-
-def judge(found: Histories, counts: Counter[str]) -> Iterator[Violation]:
-    """All violations in what was read."""
-    for key, calls in found.keys.items():
-        workload = key.partition(":")[0]
-        for kind, count in Counter([call.kind for call in calls]).items():
-            counts[f"{workload} {kind}"] += count
-        try:
-            yield from _judge(key, workload, calls, found, counts)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            yield Violation("I4", key, f"an answer of another kind than was asked for: {error!r}", tuple(calls[:3]))
-        yield from whole.crosstalk(key, calls)
-        yield from whole.liveness(key, calls, found)
-        if workload not in ("remember", "expiry", "expired"):
-            yield from whole.looks(key, calls, found)
-    yield from whole.copies(found)
-    for text in found.nonsense:
-        yield Violation("I4", "", f"an answer of another kind than was asked for: {text}")
-    if found.hung:
-        yield Violation("I16", "", f"{found.hung} tasks did not end")
-
-
-def _judge(
-    key: str, workload: str, calls: Sequence[Call], found: Histories, counts: Counter[str]
-) -> Iterator[Violation]:
-    faults = found.faults
-    if workload in ("append", "globals", "turn", "run", "beside"):
-        yield from lists.judge(key, calls, faults)
-    if workload in ("turn", "lease", "beside"):
-        yield from turns.fencing(key, calls)
-        yield from turns.overlaps(key, calls)
-    if workload in ("increment", "beside"):
-        yield from counters.increments(key, calls, faults)
-    if workload in ("cas", "take", "recreate"):
-        yield from registers.judge(key, calls, faults, counts)
-    match workload:
-        case "fields":
-            yield from counters.fields(key, calls, faults)
-        case "remember":
-            yield from counters.remembered(key, calls)
-        case "allow":
-            yield from counters.allowed(key, calls, faults)
-        case "revision":
-            yield from registers.winners(key, calls, faults)
-        case "lease":
-            yield from turns.written(key, calls)
-        case "expired":
-            yield from lives.told(key, calls, faults, found.listened)
-        case "expiry":
-            yield from lives.expiry(key, calls, faults)
+class _Numbered(Struct):
+    op: int | None
 
 
 def _owned(files: Sequence[Path], violations: Sequence[Violation]) -> list[Violation]:
@@ -159,12 +106,12 @@ def _owned(files: Sequence[Path], violations: Sequence[Violation]) -> list[Viola
         return list(violations)
     owners: dict[int, str] = {}
     for path in files:
-        for line in _lines(path):
-            if line["type"] == "invoke":
-                value = line["value"]
-                for token in value if isinstance(value, list) else (value,):
-                    if isinstance(token, int) and token in strangers:
-                        owners[token] = line["key"]
+        with path.open("rb") as lines:
+            for line in parsed(lines, Call):
+                if line.kind == "invoke":
+                    for token in line.asked if isinstance(line.asked, list) else (line.asked,):
+                        if isinstance(token, int) and token in strangers:
+                            owners[token] = line.key
     found: list[Violation] = []
     for violation in violations:
         others = {owners[token] for token in violation.strangers if token in owners} - {violation.key}
@@ -175,7 +122,7 @@ def _owned(files: Sequence[Path], violations: Sequence[Violation]) -> list[Viola
 
 def _with_evidence(files: Sequence[Path], violations: Sequence[Violation]) -> list[Violation]:
     shown: dict[str, int] = defaultdict(int)
-    wanted: dict[int, dict[int, list[str]]] = defaultdict(dict)
+    wanted: dict[int, dict[int | None, list[str]]] = defaultdict(dict)
     chosen: set[int] = set()
     for number, violation in enumerate(violations):
         shown[violation.invariant] += 1
@@ -184,9 +131,8 @@ def _with_evidence(files: Sequence[Path], violations: Sequence[Violation]) -> li
             for call in violation.calls:
                 wanted[call.file][call.op] = []
     for file, ops in wanted.items():
-        for line in _lines(files[file]):
-            if line["op"] in ops:
-                ops[line["op"]].append(f"{files[file].name}: {json.dumps(line)[:600]}")
+        for op, line in _of(files[file], ops):
+            ops[op].append(f"{files[file].name}: {json.dumps(line)[:600]}")
     return [
         violation._replace(evidence=tuple(line for call in violation.calls for line in wanted[call.file][call.op]))
         if number in chosen
@@ -195,9 +141,18 @@ def _with_evidence(files: Sequence[Path], violations: Sequence[Violation]) -> li
     ]
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _of(path: Path, ops: Container[int | None]) -> Iterator[tuple[int | None, dict[str, Any]]]:
+    """Those lines of a file that are of these calls: only they are parsed whole."""
+    number = Decoder(_Numbered).decode
     with path.open("rb") as lines:
-        yield from parsed(lines)
+        for text in lines:
+            try:
+                op = number(text).op
+            except MsgspecError:
+                # Cut off, or of NaN.
+                continue
+            if op in ops:
+                yield op, json.loads(text)
 
 
 def as_text(report: Report) -> str:

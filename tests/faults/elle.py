@@ -22,7 +22,7 @@ def exported(paths: Iterable[Path | str]) -> Iterator[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     for path in paths:
         with Path(path).open("rb") as file:
-            lines += _transactions(line for line in parsed(file) if line["key"].startswith(_LISTS))
+            lines += _transactions(line for line in parsed(file, dict[str, Any]) if line["key"].startswith(_LISTS))
     lines.sort(key=lambda line: line["time"])
     for index, line in enumerate(lines):
         yield {"index": index, **line}

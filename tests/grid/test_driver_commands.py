@@ -268,6 +268,26 @@ def test_a_global_is_pushed_to_other_clients_and_read_without_a_round_trip(grid:
     asyncio.run(scenario())
 
 
+def test_each_change_of_a_global_is_pushed_and_not_only_found_by_a_sweep(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with opened(grid.url) as one, opened(grid.url) as two:
+            space = a_space("globals")
+            mirror = await two.mirror(space)
+            assert mirror is not None
+            # Members look through a new namespace at once and after a second, then 30 s later.
+            for number in range(1, 5):
+                before = mirror.get("mood")
+                await one.execute(space, "mood", increment(one))
+
+                async def arrived(before: bytes | None = before) -> bool:
+                    return mirror.get("mood") != before
+
+                await eventually(arrived, f"change {number}", 10.0)
+            await mirror.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_a_global_whose_record_went_unseen_is_dropped_when_globals_are_read_again(grid: LocalGrid) -> None:
     async def scenario() -> None:
         async with opened(grid.url) as driver, stranger(grid) as other:

@@ -12,10 +12,11 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from gridsession.cli._measuring import Figure, session
+from gridsession.cli._measuring import Figure, change, session, session_id
 from tests.bench import _recorded, _report
 from tests.bench.__main__ import parser, planned
 from tests.bench._cases import CASES, ECHO, LOOP, QUICK, REDIS
+from tests.bench._echo import update_request
 from tests.bench._plan import Part
 from tests.bench._plot import INK, MARKS, plot
 from tests.bench._processes import together
@@ -277,6 +278,12 @@ def test_sessions_are_as_large_as_asked_and_have_thirteen_fields(size: int) -> N
     assert made.keys() == session(7).keys()
     assert len(made) == 13
     assert len(msgpack.packb(made)) == pytest.approx(size, rel=0.2)
+
+
+def test_the_echo_is_sent_what_the_grid_is_sent_for_the_same_turn() -> None:
+    request = update_request()
+    assert all(name.encode() in request for name in change(0))
+    assert session_id(0).encode() in request
 
 
 async def test_sessions_are_made_once_for_cases_that_share_them_and_by_one_process(tmp_path: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-from zlib import crc32
+from typing import Any, BinaryIO, Final, Literal, NamedTuple, TypeVar
+
+from msgspec import MsgspecError, Struct, convert
+from msgspec.json import Decoder
 
 from tests.faults.history import NEMESIS
 
@@ -19,24 +22,34 @@ NEVER: Final = 1 << 62
 """End of a call whose outcome is not known: it may take effect at any later time, or never."""
 HEALED: Final = 15 * 10**9
 """ns after a fault's end until everything serves again, and no plain read may be stale."""
-_BATCH: Final = 2_000
-_START: Final = b'{"key":"'
+START: Final = attrgetter("start")
+END: Final = attrgetter("end")
+_CHUNK: Final = 2**18
+"""Bytes that are parsed at a time: so many stay in the processor's cache."""
+T = TypeVar("T")
 
 
-class Call(NamedTuple):
-    """One call. `kind` is ok, fail or info; `ended`: when its caller was told; `end`: NEVER unless it was answered."""
+class Call(Struct, gc=False, omit_defaults=True, rename={"start": "time", "kind": "type", "asked": "value"}):
+    """One call: the line it began with, to which what its end says is added.
 
+    Attributes:
+        kind: ok, fail or info; invoke until its end is read.
+        ended: when its caller was told; NEVER if the caller never was.
+        end: when it had surely taken effect: NEVER unless it was answered.
+    """
+
+    key: str
+    kind: Literal["invoke", "ok", "fail", "info"]
     f: str
-    process: int
-    start: int
-    end: int
-    kind: str
+    process: Any
     asked: Any
-    answer: Any
+    start: int
+    op: int | None
     error: str | None
-    ended: int
-    file: int
-    op: int
+    answer: Any = None
+    end: int = NEVER
+    ended: int = NEVER
+    file: int = 0
 
 
 class Violation(NamedTuple):
@@ -100,98 +113,114 @@ class Histories:
     listened: int = 0
 
 
-def read(paths: Sequence[Path | str], part: int = 0, parts: int = 1) -> Histories:
-    """Read the files; of the keys only every `parts`-th, chosen by hash."""
-    found, notes = Histories(), list[tuple[int, dict[str, Any]]]()
-    with _no_collection():
-        for number, path in enumerate(paths):
-            with Path(path).open("rb") as lines:
-                _read_file(found, notes, _chosen(lines, part, parts), number)
+def read(paths: Sequence[Path]) -> Histories:
+    """Read the files."""
+    calls, notes = dict[str, list[Call]](), list[Call]()
+    for number, path in enumerate(paths):
+        read_file(path, number, calls, notes)
+    return histories(calls, notes)
+
+
+def histories(calls: dict[str, list[Call]], notes: Iterable[Call]) -> Histories:
+    """Of each key's calls, and the lines that are of no call."""
+    found = Histories(calls)
     _take_notes(found, notes)
     return found
 
 
-def _chosen(lines: Iterable[bytes], part: int, parts: int) -> Iterator[bytes]:
-    if parts == 1:
-        yield from lines
-        return
+def read_file(path: Path, number: int, calls: dict[str, list[Call]], notes: list[Call]) -> None:
+    """Add what a file says to the calls of each key, and to the lines that are of no call."""
+    with path.open("rb") as file:
+        _add(parsed(file, Call), number, calls, notes)
+
+
+def _add(lines: Iterable[Call], number: int, calls: dict[str, list[Call]], notes: list[Call]) -> None:
+    # A million times round: each call costs what the few statements here cost.
+    begun: dict[int | None, Call] = {}
+    ending, one_of_each = begun.pop, sys.intern
     for line in lines:
-        # The key stands first in what History writes; others are read to find it.
-        key = line[8 : line.find(b'"', 8)] if line.startswith(_START) else json.loads(line)["key"].encode()
-        if not key or crc32(key) % parts == part:
-            yield line
-
-
-def _read_file(found: Histories, notes: list[tuple[int, dict[str, Any]]], lines: Iterable[bytes], number: int) -> None:
-    begun: dict[int, dict[str, Any]] = {}
-    keys, new = found.keys, tuple.__new__
-    for line in parsed(lines):
-        kind, op = line["type"], line["op"]
+        kind, op = line.kind, line.op
         if kind == "invoke":
             begun[op] = line
         elif op is None:
-            notes.append((number, line))
+            line.file = number
+            notes.append(line)
         else:
-            first = begun.pop(op)
-            ended = line["time"]
-            end = ended if kind == "ok" else NEVER
-            call = new(Call, (first["f"], first["process"], first["time"], end, kind, first["value"], line["value"],
-                              line["error"], ended, number, op))  # fmt: skip
+            call = ending(op)
+            call.kind = kind
+            call.f = one_of_each(call.f)
+            call.answer = line.asked
+            call.ended = line.start
+            if kind == "ok":
+                call.end = line.start
+            call.error = line.error
+            call.file = number
             try:
-                keys[first["key"]].append(call)
+                calls[call.key].append(call)
             except KeyError:
-                keys[first["key"]] = [call]
-    for op, first in begun.items():
-        call = Call(first["f"], first["process"], first["time"], NEVER, "info", first["value"], None, "no end", NEVER,
-                    number, op)  # fmt: skip
-        keys.setdefault(first["key"], []).append(call)
+                calls[call.key] = [call]
+    for call in begun.values():
+        call.kind, call.error, call.file = "info", "no end", number
+        calls.setdefault(call.key, []).append(call)
 
 
-def parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The lines as objects; many at once, which costs a third of one by one."""
-    waiting, loads = iter(lines), json.loads
-    while batch := list(islice(waiting, _BATCH)):
-        try:
-            yield from loads(b"[" + b",".join(batch) + b"]")
-        except ValueError:
-            for text in batch:
-                # The last line of a process that was killed.
-                with suppress(ValueError):
-                    yield loads(text)
+def parsed(file: BinaryIO, type: type[T]) -> Iterator[T]:
+    """A history's lines, each as one of `type`."""
+    decoder, rest = Decoder(type), b""
+    while chunk := file.read(_CHUNK):
+        whole, newline, cut = (rest + chunk).rpartition(b"\n")
+        yield from _decoded(decoder, whole + newline, type)
+        rest = cut
+    yield from _decoded(decoder, rest, type)
 
 
-def _take_notes(found: Histories, notes: Iterable[tuple[int, dict[str, Any]]]) -> None:
-    ordered = sorted(notes, key=lambda note: note[1]["time"])
-    for number, line in ordered:
-        value, time = line["value"], line["time"]
-        match line["f"]:
+def _decoded(decoder: Decoder[T], lines: bytes, type: type[T]) -> Iterable[T]:
+    try:
+        return decoder.decode_lines(lines)
+    except MsgspecError:
+        return list(_one_by_one(lines, type))
+
+
+def _one_by_one(lines: bytes, type: type[T]) -> Iterator[T]:
+    for text in lines.splitlines():
+        # The last line of a process that was killed.
+        with suppress(ValueError):
+            # Not the quick decoder: this one reads NaN, too.
+            yield convert(json.loads(text), type)
+
+
+def _take_notes(found: Histories, notes: Iterable[Call]) -> None:
+    ordered = sorted(notes, key=lambda note: note.start)
+    for note in ordered:
+        value, time = note.asked, note.start
+        match note.f:
             case "look":
                 found.looks.append((time, value["pass"]))
             case "run":
                 more = {name: int(seconds * 1e9) for name, seconds in value["limits"].items()}
-                found.limits[number] = int(value["deadline"] * 1e9), more
+                found.limits[note.file] = int(value["deadline"] * 1e9), more
             case "stopped":
-                found.stopped.add(number)
+                found.stopped.add(note.file)
             case "nonsense":
                 found.nonsense.append(value)
             case "listened":
                 found.listened = max(found.listened, time)
             case "hung":
                 found.hung += value
-    found.faults = _faults([line for _, line in ordered if line["f"] == "fault" and line["process"] == NEMESIS])
+    found.faults = _faults([note for note in ordered if note.f == "fault" and note.process == NEMESIS])
 
 
-def _faults(lines: Iterable[dict[str, Any]]) -> Faults:
+def _faults(notes: Iterable[Call]) -> Faults:
     running: dict[str, tuple[int, str]] = {}
     spans: list[tuple[int, int, str]] = []
-    for line in lines:
-        value = line["value"]
+    for note in notes:
+        value = note.asked
         name = json.dumps([value["kind"], value["target"]])
         if value["phase"] == "start":
-            running[name] = (line["time"], value["kind"])
+            running[name] = (note.start, value["kind"])
         elif name in running:
             start, kind = running.pop(name)
-            spans.append((start, line["time"], kind))
+            spans.append((start, note.start, kind))
     spans += [(start, NEVER - HEALED, kind) for start, kind in running.values()]
     faults = Faults(spans=sorted(spans), kinds={kind for _, _, kind in spans})
     for start, end, _ in faults.spans:
@@ -204,7 +233,7 @@ def _faults(lines: Iterable[dict[str, Any]]) -> Faults:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Millions of small objects that all stay: looking for cycles among them again and again doubles the time."""
     enabled = gc.isenabled()
     gc.disable()
@@ -215,7 +244,6 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def last_look(calls: Iterable[Call]) -> dict[str, Any] | None:
+def last_look(looks: Sequence[Call]) -> dict[str, Any] | None:
     """What the last successful look at a key saw."""
-    looks = [call for call in calls if call.f == "final" and call.kind == "ok"]
     return max(looks, key=lambda call: call.answer["pass"]).answer if looks else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from tests.faults.checking.calls import NEVER, Call, Faults, Violation, last_look
+from tests.faults.checking.calls import END, NEVER, START, Call, Faults, Violation, last_look
 
 _CLOCKS: Final = 300 * 10**6
 """ns by which the members' clocks may differ, none of them skewed on purpose."""
@@ -19,11 +19,11 @@ def skew(faults: Faults) -> int:
     return _SKEWED if any("skew" in kind or "clock" in kind for kind in faults.kinds) else _CLOCKS
 
 
-def increments(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violation]:
+def increments(key: str, calls: Sequence[Call], looks: Sequence[Call], faults: Faults) -> Iterator[Violation]:
     """I1, I2: the number is that of the increments. I5, I6: each answer is in its place."""
     made = [call for call in calls if call.f == "increment"]
     done = sorted((call for call in made if call.kind == "ok"), key=lambda call: call.answer)
-    look = last_look(calls)
+    look = last_look(looks)
     if look is not None:
         number, unknown = look["state"].get("n", 0), sum(call.kind == "info" for call in made)
         highest = done[-1:] if done and done[-1].answer > number else []
@@ -51,8 +51,8 @@ def _rising(key: str, done: Sequence[Call]) -> Iterator[Violation]:
 
 
 def _fresh(key: str, done: Sequence[Call], reads: Sequence[Call], faults: Faults) -> Iterator[Violation]:
-    ended, most, index = sorted(done, key=lambda call: call.end), 0, 0
-    for call in sorted(reads, key=lambda call: call.start):
+    ended, most, index = sorted(done, key=END), 0, 0
+    for call in sorted(reads, key=START):
         while index < len(ended) and ended[index].end < call.start:
             most = max(most, ended[index].answer)
             index += 1
@@ -61,15 +61,15 @@ def _fresh(key: str, done: Sequence[Call], reads: Sequence[Call], faults: Faults
             return
 
 
-def fields(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violation]:
+def fields(key: str, calls: Sequence[Call], looks: Sequence[Call], faults: Faults) -> Iterator[Violation]:
     """I13: fields written by different callers at once all survive. I6: one's own is answered. I7: a revision each."""
     updates = [call for call in calls if call.f == "update"]
     perhaps = {call.asked[1] for call in updates if call.kind == "info"}
     sent = {(call.asked[0], call.asked[1]) for call in updates if call.kind != "fail"}
-    done = sorted((call for call in updates if call.kind == "ok"), key=lambda call: call.end)
+    done = sorted((call for call in updates if call.kind == "ok"), key=END)
     latest: dict[str, Call] = {}
-    look, index = last_look(calls), 0
-    for call in sorted(done, key=lambda call: call.start):
+    look, index = last_look(looks), 0
+    for call in sorted(done, key=START):
         while index < len(done) and done[index].end < call.start:
             latest[done[index].asked[0]] = done[index]
             index += 1
@@ -77,8 +77,8 @@ def fields(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violatio
         if shown.get(call.asked[0]) != call.asked[1]:
             yield Violation("I6", key, f"the answer shows {shown.get(call.asked[0])} in its own field", (call,))
         yield from _survive(key, latest, shown, perhaps, call)
-        strange = [(name, value) for name, value in shown.items() if (name, value) not in sent]
-        if strange:
+        if not shown.items() <= sent:
+            strange = [item for item in shown.items() if item not in sent]
             text = f"nobody wrote {strange[:2]}"
             yield Violation("I3", key, text, (call,), strangers=tuple(value for _, value in strange))
             return
@@ -110,9 +110,9 @@ def _counted(key: str, number: int, updates: Sequence[Call]) -> Iterator[Violati
         yield Violation("I7", key, f"revision {number} after {done} changes and {perhaps} that were perhaps done")
 
 
-def remembered(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
+def remembered(key: str, calls: Sequence[Call], looks: Sequence[Call]) -> Iterator[Violation]:
     """I2: one hears that it is new. I3: not new only what came before. I1: what was remembered stays so."""
-    looks = {call.answer["pass"]: call for call in calls if call.f == "final" and call.kind == "ok"}
+    seen = {call.answer["pass"]: call for call in looks}
     by_message: dict[int, list[Call]] = {}
     for call in calls:
         if call.f == "remember":
@@ -127,23 +127,23 @@ def remembered(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
             yield Violation("I3", key, f"{message} was said to be known before anybody sent it", tuple(early[:2]))
         if new and (forgotten := [call for call in known if call.end < new[0].start]):
             yield Violation("I1", key, f"{message} was known, and new again", (forgotten[0], new[0]))
-    for number, look in sorted(looks.items()):
-        told = {message for message, asked in by_message.items() if any(call.kind == "ok" for call in asked)}
+    told = {message for message, asked in by_message.items() if any(call.kind == "ok" for call in asked)}
+    for number, look in sorted(seen.items()):
         new_now = set(look.answer["new"])
-        known_before = told if number == min(looks) else set(range(31))
-        if number > min(looks) and min(looks) > 1:
+        known_before = told if number == min(seen) else set(range(31))
+        if number > min(seen) and min(seen) > 1:
             known_before = told
         if lost := new_now & known_before:
             acked = [call for message in lost for call in by_message.get(message, ()) if call.kind == "ok"]
             yield Violation("I1", key, f"{sorted(lost)} are new at look {number}", (*acked[:2], look))
-    if 1 in looks and 30 not in looks[1].answer["new"]:
-        yield Violation("I3", key, "a message that never came was said to be known", (looks[1],))
+    if 1 in seen and 30 not in seen[1].answer["new"]:
+        yield Violation("I3", key, "a message that never came was said to be known", (seen[1],))
 
 
 def allowed(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violation]:
     """I2: one yes per interval. I3: a no only within the interval of a yes."""
     off = skew(faults)
-    asked = sorted((call for call in calls if call.f == "allow" and call.kind != "fail"), key=lambda call: call.start)
+    asked = sorted((call for call in calls if call.f == "allow" and call.kind != "fail"), key=START)
     yes = [call for call in asked if call.answer is True]
     for call, following in pairwise(yes):
         interval = int(call.asked * 1e9)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from tests.faults.checking.calls import Call, Faults, Violation, last_look
+from tests.faults.checking.calls import END, START, Call, Faults, Violation, last_look
 
 _UPDATES: Final = frozenset({"append", "commit", "turn", "run"})
 _READS: Final = frozenset({"read", "copy"})
@@ -19,25 +19,28 @@ _READS: Final = frozenset({"read", "copy"})
 
 @dataclass(slots=True)
 class ListOf:
-    """One key's final list and all that concerns it."""
+    """One key's final list and all that concerns it. `done`: the updates and `reads`: the reads that were answered."""
 
     key: str
     truth: Sequence[int]
     place: dict[int, int]
     updates: list[Call]
+    done: list[Call]
     reads: list[Call]
     faults: Faults
 
 
-def judge(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violation]:
+def judge(key: str, calls: Sequence[Call], looks: Sequence[Call], faults: Faults) -> Iterator[Violation]:
     """All violations of one list; nothing of one that was never looked at."""
-    look = last_look(calls)
+    look = last_look(looks)
     if look is None:
         return
     truth = look["state"].get("log", [])
     place = {token: index for index, token in enumerate(truth)}
     updates = [call for call in calls if call.f in _UPDATES]
-    subject = ListOf(key, truth, place, updates, [call for call in calls if call.f in _READS], faults)
+    done = [call for call in updates if call.kind == "ok"]
+    reads = [call for call in calls if call.f in _READS and call.kind == "ok"]
+    subject = ListOf(key, truth, place, updates, done, reads, faults)
     for check in CHECKS:
         yield from check(subject)
 
@@ -45,7 +48,7 @@ def judge(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violation
 def lost(subject: ListOf) -> Iterator[Violation]:
     """I1: what was acknowledged is there."""
     place = subject.place
-    missing = [call for call in subject.updates if call.kind == "ok" and call.asked not in place]
+    missing = [call for call in subject.done if call.asked not in place]
     if missing:
         yield Violation("I1", subject.key, f"{len(missing)} acknowledged and not in the final list", tuple(missing[:3]))
 
@@ -75,9 +78,7 @@ def prefixes(subject: ListOf) -> Iterator[Violation]:
     truth, touch = subject.truth, subject.faults.touch
     wrong: list[Call] = []
     strangers: list[int] = []
-    for call in subject.updates:
-        if call.kind != "ok":
-            continue
+    for call in subject.done:
         answer, f = call.answer, call.f
         if f == "append":
             if type(answer) is not int or not 0 < answer <= len(truth) or truth[answer - 1] != call.asked:
@@ -85,7 +86,7 @@ def prefixes(subject: ListOf) -> Iterator[Violation]:
         elif f == "commit":
             seen = answer[2]
             # Answered again for a retry, it holds what came later too.
-            if seen != truth[: len(seen)] or call.asked not in seen:
+            if seen != truth[: len(seen)] or ((not seen or seen[-1] != call.asked) and call.asked not in seen):
                 wrong.append(call)
                 strangers += [token for token in seen if token not in subject.place]
         else:
@@ -94,11 +95,10 @@ def prefixes(subject: ListOf) -> Iterator[Violation]:
             if last != before or truth[length : length + 1] != [call.asked]:
                 wrong.append(call)
     for call in subject.reads:
-        if call.kind == "ok":
-            seen = call.answer[2]
-            if seen != truth[: len(seen)] and not touch(call.start, call.ended):
-                wrong.append(call)
-                strangers += [token for token in seen if token not in subject.place]
+        seen = call.answer[2]
+        if seen != truth[: len(seen)] and not touch(call.start, call.ended):
+            wrong.append(call)
+            strangers += [token for token in seen if token not in subject.place]
     if wrong:
         text = f"{len(wrong)} answers are no prefix of the final list"
         yield Violation("I4", subject.key, text, tuple(wrong[:3]), strangers=tuple(strangers))
@@ -125,15 +125,16 @@ def recency(subject: ListOf) -> Iterator[Violation]:
     if not subject.reads:
         return
     place, touch = subject.place, subject.faults.touch
-    answered = sorted((call for call in subject.updates if call.kind == "ok"), key=lambda call: call.end)
-    reads = sorted((call for call in subject.reads if call.kind == "ok"), key=lambda call: call.start)
+    answered, reads = sorted(subject.done, key=END), sorted(subject.reads, key=START)
     most, index, own = 0, 0, dict[int, int]()
+    copied = any(call.f == "copy" for call in reads)
     latest: Call | None = None
     for call in reads:
         while index < len(answered) and answered[index].end < call.start:
             done = answered[index]
             stands = place.get(done.asked, -1) + 1
-            own[done.process] = max(own.get(done.process, 0), stands)
+            if copied:
+                own[done.process] = max(own.get(done.process, 0), stands)
             if stands > most:
                 most, latest = stands, done
             index += 1
@@ -150,8 +151,8 @@ def recency(subject: ListOf) -> Iterator[Violation]:
 def revisions(subject: ListOf) -> Iterator[Violation]:
     """I7: each change has a revision of its own, rising by one with each, in the order of the list."""
     shown: list[tuple[int, int, Call]] = []
-    for call in subject.updates:
-        if call.kind == "ok" and call.f in ("commit", "turn"):
+    for call in subject.done:
+        if call.f in ("commit", "turn"):
             number = call.answer[1] if call.f == "commit" else call.answer[3]
             shown.append((subject.place.get(call.asked, -1), number, call))
     shown.sort(key=lambda item: item[0])
@@ -164,7 +165,7 @@ def revisions(subject: ListOf) -> Iterator[Violation]:
             yield Violation("I7", subject.key, f"change {place + 1} is said to be revision {number}", (call,))
             return
     for call in subject.reads:
-        if call.f == "read" and call.kind == "ok" and call.answer[1] not in (None, len(call.answer[2])):
+        if call.f == "read" and call.answer[1] not in (None, len(call.answer[2])):
             text = f"after {len(call.answer[2])} changes a read shows revision {call.answer[1]}"
             if not subject.faults.touch(call.start, call.ended):
                 yield Violation("I7", subject.key, text, (call,))

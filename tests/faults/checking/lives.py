@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tests.faults.checking.calls import NEVER, Call, Faults, Violation
+from tests.faults.checking.calls import NEVER, START, Call, Faults, Violation
 from tests.faults.checking.counters import skew
 
 
@@ -13,7 +13,7 @@ def expiry(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violatio
     bound = skew(faults)
     gone_at_earliest = gone_at_latest = 0
     written = False
-    for call in sorted(calls, key=lambda call: call.start):
+    for call in sorted(calls, key=START):
         if call.f in ("write", "touch"):
             ttl = int(call.asked * 1e9)
             if call.kind == "info":

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from tests.faults.checking.calls import NEVER, Call, Faults, Violation, last_look
+from msgspec.structs import replace
+
+from tests.faults.checking.calls import END, NEVER, START, Call, Faults, Violation, last_look
 from tests.faults.checking.wgl import IMPOSSIBLE, linearizable
 
 _READS: Final = frozenset({"get", "load"})
@@ -111,14 +113,14 @@ def _least(calls: list[Call]) -> list[Call]:
 def _known_by(ordered: list[Call], count: int) -> list[Call]:
     """The first calls, and those begun meanwhile whose outcome was not known yet."""
     until = ordered[count - 1].ended
-    rest = [call._replace(kind="info", end=NEVER) for call in ordered[count:] if call.start < until]
+    rest = [replace(call, kind="info", end=NEVER) for call in ordered[count:] if call.start < until]
     return [call for call in rest if call.f not in _READS and call.f != "final"] + ordered[:count]
 
 
 def epochs(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
     """I11: each life of a session has an epoch above those before it."""
-    made = sorted((call for call in calls if call.f == "create" and call.kind == "ok"), key=lambda call: call.end)
-    starts = sorted(made, key=lambda call: call.start)
+    made = sorted((call for call in calls if call.f == "create" and call.kind == "ok"), key=END)
+    starts = sorted(made, key=START)
     highest, before, index = 0, None, 0
     for call in starts:
         while index < len(made) and made[index].end < call.start:
@@ -130,7 +132,7 @@ def epochs(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
             return
 
 
-def winners(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violation]:
+def winners(key: str, calls: Sequence[Call], looks: Sequence[Call], faults: Faults) -> Iterator[Violation]:
     """I8: of commits that expect a revision one wins; and who was told of a conflict had one. I7: it rises by one."""
     commits = [call for call in calls if call.f == "expect"]
     won: dict[tuple[int, int], Call] = {}
@@ -155,7 +157,7 @@ def winners(key: str, calls: Sequence[Call], faults: Faults) -> Iterator[Violati
         expected = _expected(call)
         if possible.get(expected, NEVER) > call.ended and not _seen_early(made.get(expected), call, faults):
             yield Violation("I8", key, f"told of a conflict at {expected}, where nobody else came", (call,))
-    look = last_look(calls)
+    look = last_look(looks)
     if look is not None:
         won_at_last = [call for call in commits if call.kind == "ok"]
         yield from _last_winner(key, won_at_last, refused, look)

@@ -54,9 +54,9 @@ def overlaps(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
             latest = turn
 
 
-def written(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
+def written(key: str, calls: Sequence[Call], looks: Sequence[Call]) -> Iterator[Violation]:
     """I1, I3 of turns that write a field of their own: what was acknowledged is there, what was refused is not."""
-    look = last_look(calls)
+    look = last_look(looks)
     if look is None:
         return
     fields = look["state"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from tests.faults.checking.calls import NEVER, Call, Histories, Violation
+from tests.faults.checking.calls import NEVER, START, Call, Histories, Violation
 
 _SLACK: Final = 2 * 10**9
 """ns beyond its deadline in which a call must have ended, on a busy machine."""
@@ -15,9 +15,9 @@ _UNSERVED: Final = frozenset({"OutcomeUnknown", "ConnectFailed", "DeadlineExceed
 _LOOKED: Final = ("exists", "revision", "state")
 
 
-def crosstalk(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
+def crosstalk(key: str, odd: Sequence[Call]) -> Iterator[Violation]:
     """I14: no reply was that of another session; I4: no record was unreadable."""
-    for call in calls:
+    for call in odd:
         error = call.error
         if error is None:
             continue
@@ -27,12 +27,19 @@ def crosstalk(key: str, calls: Sequence[Call]) -> Iterator[Violation]:
             yield Violation("I4", key, error, (call,))
 
 
-def liveness(key: str, calls: Sequence[Call], found: Histories) -> Iterator[Violation]:
-    """I16: each call ends by its deadline, in an error that is promised; and after a heal all are served."""
-    least = min((limit for limit, _ in found.limits.values()), default=_DEADLINE)
-    for call in calls:
-        if call.error is not None or call.ended - call.start > least:
-            yield from _ended(key, call, found)
+def least_limit(found: Histories) -> int:
+    """ns that a call of any client may take at least."""
+    return min((limit for limit, _ in found.limits.values()), default=_DEADLINE)
+
+
+def liveness(key: str, odd: Sequence[Call], found: Histories) -> Iterator[Violation]:
+    """I16: each call ends by its deadline, in an error that is promised; and after a heal all are served.
+
+    Args:
+        odd: calls that ended in an error, or took longer than `least_limit`.
+    """
+    for call in odd:
+        yield from _ended(key, call, found)
 
 
 def _ended(key: str, call: Call, found: Histories) -> Iterator[Violation]:
@@ -55,9 +62,9 @@ def _ended(key: str, call: Call, found: Histories) -> Iterator[Violation]:
         yield Violation("I16", key, f"not served, and there was no fault: {error}", (call,))
 
 
-def looks(key: str, calls: Sequence[Call], found: Histories) -> Iterator[Violation]:
+def looks(key: str, looks: Sequence[Call], found: Histories) -> Iterator[Violation]:
     """I17: when all is over nothing changes any more. I18: nor after a member died; and every record has its ttl."""
-    seen = sorted((call for call in calls if call.f == "final" and call.kind == "ok"), key=lambda call: call.start)
+    seen = sorted(looks, key=START)
     if found.looks and not seen:
         yield Violation("I16", key, "never seen at the end")
         return
@@ -72,12 +79,11 @@ def looks(key: str, calls: Sequence[Call], found: Histories) -> Iterator[Violati
             return
 
 
-def copies(found: Histories) -> Iterator[Violation]:
+def copies(key: str, told: Sequence[Call]) -> Iterator[Violation]:
     """I18: as members told, each copy equals its original, and each record has a ttl."""
-    for key, calls in found.keys.items():
-        for call in calls:
-            if call.f == "copies" and call.kind == "ok" and (call.answer["different"] or call.answer["without_ttl"]):
-                yield Violation("I18", key, "copies differ, or have no ttl", (call,))
+    for call in told:
+        if call.f == "copies" and (call.answer["different"] or call.answer["without_ttl"]):
+            yield Violation("I18", key, "copies differ, or have no ttl", (call,))
 
 
 def _shown(call: Call) -> tuple[Any, ...]:

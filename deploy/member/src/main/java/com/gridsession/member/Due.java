@@ -7,10 +7,7 @@ import com.hazelcast.map.EntryProcessor;
 import com.hazelcast.nio.ObjectDataInput;
 import com.hazelcast.nio.ObjectDataOutput;
 import com.hazelcast.nio.serialization.IdentifiedDataSerializable;
-import java.io.ByteArrayOutputStream;
-import java.io.DataOutputStream;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
@@ -48,21 +45,15 @@ public final class Due
     }
 
     private static byte[] answer(List<String> ids, long now) {
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream(256);
-        try (DataOutputStream out = new DataOutputStream(bytes)) {
+        return Written.by(out -> {
             out.writeByte(1);
             out.writeBoolean(ids != null);
             out.writeLong(now);
             out.writeShort(ids == null ? 0 : ids.size());
             for (String id : ids == null ? List.<String>of() : ids) {
-                byte[] encoded = id.getBytes(StandardCharsets.UTF_8);
-                out.writeShort(encoded.length);
-                out.write(encoded);
+                Written.text16(out, id);
             }
-        } catch (IOException impossible) {
-            throw new UncheckedIOException("a byte array cannot fail", impossible);
-        }
-        return bytes.toByteArray();
+        });
     }
 
     @Override

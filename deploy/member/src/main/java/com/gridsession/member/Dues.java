@@ -4,12 +4,9 @@ import com.hazelcast.core.EntryEvent;
 import com.hazelcast.core.HazelcastInstance;
 import com.hazelcast.core.LifecycleEvent.LifecycleState;
 import com.hazelcast.map.IMap;
-import com.hazelcast.map.listener.EntryAddedListener;
 import com.hazelcast.map.listener.EntryEvictedListener;
 import com.hazelcast.map.listener.EntryExpiredListener;
-import com.hazelcast.map.listener.EntryMergedListener;
 import com.hazelcast.map.listener.EntryRemovedListener;
-import com.hazelcast.map.listener.EntryUpdatedListener;
 import com.hazelcast.partition.Partition;
 import com.hazelcast.query.Predicate;
 import com.hazelcast.query.Predicates;
@@ -209,9 +206,8 @@ final class Dues {
     }
 
     /** Hears of changes to the sessions that this member owns. */
-    private final class Changes implements EntryAddedListener<Object, Object>, EntryUpdatedListener<Object, Object>,
-            EntryMergedListener<Object, Object>, EntryRemovedListener<Object, Object>, EntryEvictedListener<Object, Object>,
-            EntryExpiredListener<Object, Object> {
+    private final class Changes implements EntryChanged, EntryRemovedListener<Object, Object>,
+            EntryEvictedListener<Object, Object>, EntryExpiredListener<Object, Object> {
         private final DueIndex index;
 
         Changes(DueIndex index) {
@@ -219,18 +215,10 @@ final class Dues {
         }
 
         @Override
-        public void entryAdded(EntryEvent<Object, Object> event) {
-            changed(event);
-        }
-
-        @Override
-        public void entryUpdated(EntryEvent<Object, Object> event) {
-            changed(event);
-        }
-
-        @Override
-        public void entryMerged(EntryEvent<Object, Object> event) {
-            changed(event);
+        public void changed(EntryEvent<Object, Object> event) {
+            if (event.getKey() instanceof String id && event.getValue() instanceof byte[] bytes) {
+                index.changed(id, Record.announceAt(bytes), GridMember.of(instance).now());
+            }
         }
 
         @Override
@@ -246,12 +234,6 @@ final class Dues {
         @Override
         public void entryExpired(EntryEvent<Object, Object> event) {
             gone(event);
-        }
-
-        private void changed(EntryEvent<Object, Object> event) {
-            if (event.getKey() instanceof String id && event.getValue() instanceof byte[] bytes) {
-                index.changed(id, Record.announceAt(bytes), GridMember.of(instance).now());
-            }
         }
 
         private void gone(EntryEvent<Object, Object> event) {

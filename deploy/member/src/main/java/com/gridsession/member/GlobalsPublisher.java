@@ -5,12 +5,8 @@ import com.hazelcast.cluster.MembershipListener;
 import com.hazelcast.core.DistributedObject;
 import com.hazelcast.core.DistributedObjectEvent;
 import com.hazelcast.core.DistributedObjectListener;
-import com.hazelcast.core.EntryEvent;
 import com.hazelcast.core.HazelcastInstance;
 import com.hazelcast.map.IMap;
-import com.hazelcast.map.listener.EntryAddedListener;
-import com.hazelcast.map.listener.EntryMergedListener;
-import com.hazelcast.map.listener.EntryUpdatedListener;
 import com.hazelcast.partition.MigrationListener;
 import com.hazelcast.partition.MigrationState;
 import com.hazelcast.partition.PartitionLostEvent;
@@ -138,40 +134,15 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
         }
     }
 
-    private void listen(String namespace) {
-        listening.computeIfAbsent(namespace, name ->
-                instance.getMap(Namespace.RECORDS + name).addLocalEntryListener(new Changes(name)));
-    }
-
     /** Hears of changes to the globals that this member owns. */
-    private final class Changes implements EntryAddedListener<Object, Object>, EntryUpdatedListener<Object, Object>,
-            EntryMergedListener<Object, Object> {
-        private final String namespace;
-
-        Changes(String namespace) {
-            this.namespace = namespace;
-        }
-
-        @Override
-        public void entryAdded(EntryEvent<Object, Object> event) {
-            changed(event);
-        }
-
-        @Override
-        public void entryUpdated(EntryEvent<Object, Object> event) {
-            changed(event);
-        }
-
-        @Override
-        public void entryMerged(EntryEvent<Object, Object> event) {
-            changed(event);
-        }
-
-        private void changed(EntryEvent<Object, Object> event) {
+    private void listen(String namespace) {
+        EntryChanged noting = event -> {
             if (event.getKey() instanceof String name) {
                 note(new Change(namespace, name));
             }
-        }
+        };
+        listening.computeIfAbsent(namespace, name ->
+                instance.getMap(Namespace.RECORDS + name).addLocalEntryListener(noting));
     }
 
     @Override

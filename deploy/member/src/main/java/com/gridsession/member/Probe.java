@@ -2,11 +2,6 @@ package com.gridsession.member;
 
 import com.hazelcast.core.ReadOnly;
 import com.hazelcast.map.EntryProcessor;
-import java.io.ByteArrayOutputStream;
-import java.io.DataOutputStream;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
 /**
@@ -29,34 +24,24 @@ public final class Probe extends Bodiless implements EntryProcessor<String, byte
     @Override
     public byte[] process(Map.Entry<String, byte[]> entry) {
         GridMember member = GridMember.of(instance);
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream(256);
-        try (DataOutputStream out = new DataOutputStream(bytes)) {
+        return Written.by(out -> {
             out.writeByte(1);
-            text(out, Build.VERSION);
-            text(out, Build.SOURCES);
+            Written.text16(out, Build.VERSION);
+            Written.text16(out, Build.SOURCES);
             out.writeLong(System.currentTimeMillis());
             out.writeLong(member.now());
             out.writeShort(member.declared());
             out.writeByte(member.backups());
             out.writeInt(member.limits().recordBytes());
-            text(out, instance.getCluster().getLocalMember().getUuid().toString());
-            text(out, instance.getCluster().getLocalMember().getVersion().toString());
+            Written.text16(out, instance.getCluster().getLocalMember().getUuid().toString());
+            Written.text16(out, instance.getCluster().getLocalMember().getVersion().toString());
             out.writeShort(instance.getCluster().getMembers().size());
             out.writeShort(Command.NEWEST);
             Heap heap = Heap.now(member.held());
             out.writeLong(heap.used());
             out.writeLong(heap.live());
             out.writeLong(heap.most());
-        } catch (IOException impossible) {
-            throw new UncheckedIOException("a byte array cannot fail", impossible);
-        }
-        return bytes.toByteArray();
-    }
-
-    private static void text(DataOutputStream out, String text) throws IOException {
-        byte[] encoded = text.getBytes(StandardCharsets.UTF_8);
-        out.writeShort(encoded.length);
-        out.write(encoded);
+        });
     }
 
     @Override
