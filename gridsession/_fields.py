@@ -151,6 +151,8 @@ def decode_fields(data: bytes) -> dict[str, bytes]:
     Raises:
         ValueError: not such a map.
     """
+    if data == _EMPTY_MAP:
+        return {}
     # Lists and maps within it, which no bag has, would take 73 times their bytes before they could be refused.
     fields = msgpack.unpackb(data, max_array_len=0, max_ext_len=0, object_hook=_Outermost().take)
     if type(fields) is not dict:
