@@ -41,6 +41,11 @@ _MAX_DECIMAL_CHARS = 1024
 _SMALL = 4096
 
 _PLAIN = frozenset({str, bool, bytes, float, type(None)})
+_UNCHECKED = _PLAIN - {str}
+# Text is what most values are, and short: by hand it takes a third of the time.
+_TEXT_HEADS = tuple(bytes((0xA0 | size,)) if size < 32 else bytes((0xD9, size)) for size in range(256))
+_FIXED_TEXT, _TEXT8 = range(0xA0, 0xC0), 0xD9
+_CONSTANTS: Mapping[bytes, bool | None] = {b"\xc0": None, b"\xc2": False, b"\xc3": True}
 
 Extension = msgpack.ExtType
 _Encoder = Callable[[Any, str, int, int], object]
@@ -53,7 +58,11 @@ def encode(value: object) -> bytes:
         InvalidValue: the value, or something in it, cannot be stored; `path` says where.
     """
     kind = type(value)
-    if kind not in _PLAIN:
+    if kind is str:
+        text = _utf8(value, "$")  # type: ignore[arg-type]  # kind is str
+        if len(text) < len(_TEXT_HEADS):
+            return _TEXT_HEADS[len(text)] + text
+    elif kind not in _PLAIN:
         value = _plain(value, "$", 0, 0)
     try:
         packed: bytes = msgpack.packb(value)
@@ -75,7 +84,15 @@ def decode(data: bytes) -> Any:
         CodecError: not bytes that `encode` made: unknown extension, too deep, too many items, trailing bytes, twice
             the same key.
     """
+    if len(data) == 1 and data in _CONSTANTS:
+        return _CONSTANTS[data]
     try:
+        first, size = data[0], len(data)
+        if first in _FIXED_TEXT:
+            if size == first - 0x9F:
+                return str(data[1:], "utf-8")
+        elif first == _TEXT8 and size > 1 and size == data[1] + 2:
+            return str(data[2:], "utf-8")
         return _decode(data, 0)
     except CodecError:
         raise
@@ -112,10 +129,17 @@ def _plain(value: object, path: str, depth: int, nested: int) -> object:
         return value
     if kind is list:
         _deep(path, depth)
-        return [_plain(item, f"{path}[{index}]", depth + 1, nested) for index, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # kind is list
+        items: list[object] = value  # type: ignore[assignment]  # kind is list
+        return [
+            item if _packs_itself(item) else _plain(item, f"{path}[{index}]", depth + 1, nested)
+            for index, item in enumerate(items)
+        ]
     if kind is dict:
         _deep(path, depth)
-        return {_key(key, path): _plain(item, _below(path, key), depth + 1, nested) for key, item in value.items()}  # type: ignore[attr-defined]  # kind is dict
+        return {
+            _key(key, path): item if _packs_itself(item) else _plain(item, _below(path, key), depth + 1, nested)
+            for key, item in value.items()  # type: ignore[attr-defined]  # kind is dict
+        }
     encoder = _ENCODERS.get(kind)
     if encoder is not None:
         return encoder(value, path, depth, nested)
@@ -127,6 +151,14 @@ def _plain(value: object, path: str, depth: int, nested: int) -> object:
     if callable(dump):
         return _plain(dump(value), path, depth, nested)
     raise InvalidValue(f"{path} is a {kind.__qualname__}, which cannot be stored", path=path)
+
+
+def _packs_itself(value: object) -> bool:
+    """Whether nothing of a value needs a look; most need none, and then no path to it is made."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii()  # type: ignore[attr-defined,no-any-return]  # kind is str
+    return kind in _UNCHECKED or (kind is int and -(2**63) <= value < 2**64)  # type: ignore[operator]  # kind is int
 
 
 def _deep(path: str, depth: int) -> None:
@@ -143,7 +175,7 @@ def _members(value: Any, path: str) -> dict[str, object]:
 
 def _key(key: object, path: str) -> object:
     if type(key) is str:
-        return _text(key, path)
+        return key if key.isascii() else _text(key, path)
     if type(key) is int and -(2**63) <= key < 2**64:
         return key
     raise InvalidValue(
@@ -156,11 +188,15 @@ def _below(path: str, key: object) -> str:
 
 
 def _text(text: str, path: str) -> str:
+    _utf8(text, path)
+    return text
+
+
+def _utf8(text: str, path: str) -> bytes:
     try:
-        text.encode()
+        return text.encode()
     except UnicodeEncodeError:
         raise _surrogate(path) from None
-    return text
 
 
 def _surrogate(path: str) -> InvalidValue:

@@ -63,6 +63,7 @@ from gridsession._edits import (
     digest,
     pack_bytes16,
     pack_name,
+    pack_operation,
     pack_raw,
 )
 
@@ -122,8 +123,7 @@ _I32 = struct.Struct(">i")
 _DOUBLE = struct.Struct(">d")
 _PAIR = struct.Struct(">QQ")
 _TIMES = struct.Struct(">BqqqBBH")
-_OPERATION = struct.Struct(">BB")
-_OP_HEAD = struct.Struct(">16sQH")
+_CHANGE = struct.Struct(">BBHq16sQH")
 
 
 class Want(IntEnum):
@@ -156,7 +156,7 @@ class Mode(IntEnum):
 # --- commands -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Field:
     """One field asked for; of a LIST only the last `tail` elements (-1 = all)."""
 
@@ -165,7 +165,7 @@ class Field:
     tail: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Touch:
     """Restart the ttl if less than `if_less_than` ms are left; `ttl` -1 = the record's own, 0 = never expires."""
 
@@ -173,7 +173,7 @@ class Touch:
     ttl: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Acquire:
     """Ask for the lease for `duration` ms, keeping a place in the queue for `patience` ms (0 = do not queue)."""
 
@@ -183,7 +183,7 @@ class Acquire:
     patience: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Load:
     """Read; touch and acquire on the way if asked. `confirm` makes a definite answer of it (a backup must agree)."""
 
@@ -218,7 +218,7 @@ class Load:
         return _HEAD.pack(LAYOUT, self.code, flags, self.not_after) + b"".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Commit:
     """Change the session: guards, then clear, then operations in order, then ttl and release, or nothing at all.
 
@@ -244,22 +244,19 @@ class Commit:
 
     def encode(self) -> bytes:
         flags = self.release | self.retry << 1 | self.announce << 2
-        parts = [
-            _HEAD.pack(LAYOUT, self.code, flags, self.not_after),
-            _OP_HEAD.pack(self.op_id, self.token, len(self.guards)),
-        ]
+        parts = [_CHANGE.pack(LAYOUT, 2, flags, self.not_after, self.op_id, self.token, len(self.guards))]
         parts += [guard.pack() for guard in self.guards]
-        times = (self.ttl_mode, self.ttl, self.created_ttl, self.created_max_lifetime, self.want)
-        parts.append(_TIMES.pack(*times, self.clear, len(self.retain)))
+        created, lifetime, retained = self.created_ttl, self.created_max_lifetime, len(self.retain)
+        parts.append(_TIMES.pack(self.ttl_mode, self.ttl, created, lifetime, self.want, self.clear, retained))
         for bag, name in self.retain:
             parts += (bytes((bag,)), pack_name(name))
         parts.append(_U16.pack(len(self.operations)))
         for operation in self.operations:
-            parts += (_OPERATION.pack(operation.code, operation.bag), pack_name(operation.name), operation.body())
+            parts += (pack_operation(operation.code, operation.bag, operation.name), operation.body())
         return b"".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Renew:
     """Extend the lease held under `token` to `duration` ms from now."""
 
@@ -272,7 +269,7 @@ class Renew:
         return _HEAD.pack(LAYOUT, self.code, 0, self.not_after) + _U64.pack(self.token) + _I64.pack(self.duration)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Release:
     """Give the lease back, by token or by request id, or leave the queue; revision and ttl stay."""
 
@@ -285,7 +282,7 @@ class Release:
         return _HEAD.pack(LAYOUT, self.code, 0, self.not_after) + _U64.pack(self.token) + self.request_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Delete:
     """Delete the session; what must outlive it (epoch, token, lease, ring) stays as a tombstone."""
 
@@ -300,14 +297,16 @@ class Delete:
     def encode(self) -> bytes:
         return b"".join(
             (
-                _HEAD.pack(LAYOUT, self.code, self.release | self.retry << 1, self.not_after),
-                _OP_HEAD.pack(self.op_id, self.token, len(self.guards)),
+                _CHANGE.pack(
+                    *(LAYOUT, self.code, self.release | self.retry << 1, self.not_after),
+                    *(self.op_id, self.token, len(self.guards)),
+                ),
                 *(guard.pack() for guard in self.guards),
             )
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Install:
     """Put a whole record, as restore and copy do; its revision, times and fields are kept."""
 
@@ -323,7 +322,7 @@ class Install:
         return head + self.op_id + bytes((self.mode,)) + _U32.pack(len(self.record)) + self.record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class ClaimExpired:
     """Take what an expired session held, alone for `duration` ms: to be acknowledged by then, or renewed."""
 
@@ -337,7 +336,7 @@ class ClaimExpired:
         return _HEAD.pack(LAYOUT, self.code, self.renew, self.not_after) + self.claim_id + _I64.pack(self.duration)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class AckExpired:
     """Forget what was claimed under this id: it was taken care of."""
 

@@ -1,4 +1,7 @@
-"""What a change is made of: guards that must hold, and operations. Their bytes are laid out in `_commands.py`."""
+"""What a change is made of: guards that must hold, and operations. Their bytes are laid out in `_commands.py`.
+
+Nobody changes one once it is made. They are not frozen, because making one would then take three times as long.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ _U32 = struct.Struct(">I")
 _I32 = struct.Struct(">i")
 _DOUBLE = struct.Struct(">d")
 _PAIR = struct.Struct(">QQ")
+_RAW = struct.Struct(">BI")
 
 
 def digest(raw: bytes | None) -> bytes:
@@ -39,7 +43,13 @@ def pack_name(name: str) -> bytes:
 
 def pack_raw(raw: bytes) -> bytes:
     """Raw bytes in the record's layout."""
-    return b"\xc6" + _U32.pack(len(raw)) + raw
+    return _RAW.pack(0xC6, len(raw)) + raw
+
+
+@lru_cache(maxsize=4_096)
+def pack_operation(code: int, bag: int, name: str) -> bytes:
+    """What each operation begins with; as `pack_name`."""
+    return bytes((code, bag)) + pack_name(name)
 
 
 def pack_bytes16(data: bytes) -> bytes:
@@ -51,7 +61,7 @@ def pack_bytes16(data: bytes) -> bytes:
 # --- guards ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Absent:
     """The session does not exist."""
 
@@ -61,7 +71,7 @@ class Absent:
         return b"\x01"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Present:
     """The session exists."""
 
@@ -71,7 +81,7 @@ class Present:
         return b"\x02"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class AtRevision:
     """The session stands at this very (epoch, revision); revision 0 = any of this epoch: still the same session."""
 
@@ -83,7 +93,7 @@ class AtRevision:
         return b"\x03" + _PAIR.pack(self.epoch, self.revision)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class NotRemembered:
     """The recent set `name` of the bag meta does not hold the value."""
 
@@ -95,7 +105,7 @@ class NotRemembered:
         return b"\x04" + pack_name(self.name) + pack_bytes16(self.value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Unchanged:
     """The field's raw bytes still have this digest; empty = the field is still absent."""
 
@@ -114,7 +124,7 @@ Guard = Absent | Present | AtRevision | NotRemembered | Unchanged
 # --- operations -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Set:
     """Put the field's raw bytes."""
 
@@ -127,7 +137,7 @@ class Set:
         return pack_raw(self.raw)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Remove:
     """Remove the field; the result says whether it was there."""
 
@@ -139,7 +149,7 @@ class Remove:
         return b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Increment:
     """Add to an INT or FLOAT field, absent counting as zero; the result is the new raw bytes."""
 
@@ -154,7 +164,7 @@ class Increment:
         return bytes((FLOAT,)) + _DOUBLE.pack(self.amount)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Append:
     """Add encoded elements to the end of a LIST and keep the last `keep` (-1 = all); the result is its length."""
 
@@ -171,7 +181,7 @@ class Append:
         return b"".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Pop:
     """Remove and return the last (or first) element of a LIST; no result when there is none."""
 
@@ -184,7 +194,7 @@ class Pop:
         return bytes((self.first,))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Take:
     """Remove the field and return its raw bytes; no result when it is absent."""
 
@@ -196,7 +206,7 @@ class Take:
         return b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class SetDefault:
     """Put the raw bytes unless the field is there; the result is what stands afterwards."""
 
@@ -209,7 +219,7 @@ class SetDefault:
         return pack_raw(self.raw)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class CompareAndSet:
     """Put `raw` (None = remove) if the field's bytes equal `expected` (None = absent); the result says whether."""
 
@@ -223,7 +233,7 @@ class CompareAndSet:
         return b"".join(b"\x00" if raw is None else b"\x01" + pack_raw(raw) for raw in (self.expected, self.raw))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Remember:
     """Add a value to a bounded recent set of `meta`; the result says whether it was new."""
 
@@ -237,7 +247,7 @@ class Remember:
         return _I32.pack(self.keep) + pack_bytes16(self.value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Allow:
     """Open a gate of `meta` at most once per `every` ms; the result says whether it opened."""
 

@@ -16,10 +16,14 @@ STATE, PROPS, META = range(3)
 BAGS: Final = ("state", "props", "meta")
 VALUE, INT, FLOAT, LIST, RECENT, GATE = range(6)
 
+NEVER_CHANGE: Final = frozenset({str, int, float, bool, type(None), bytes})
+"""Types whose values stay as they were read: they may be handed out again, and need no comparing of bytes."""
+
 Fields = Mapping[str, bytes]
 """One bag: names to raw bytes (kind and payload)."""
 
 _MAP16, _STR8, _BIN32 = 0xDE, 0xD9, 0xC6
+_EMPTY_MAP = b"\xde\0\0"
 
 _I64 = struct.Struct(">q")
 _U32 = struct.Struct(">I")
@@ -151,6 +155,8 @@ def decode_fields(data: bytes) -> dict[str, bytes]:
     Raises:
         ValueError: not such a map.
     """
+    if data == _EMPTY_MAP:
+        return {}
     # Lists and maps within it, which no bag has, would take 73 times their bytes before they could be refused.
     fields = msgpack.unpackb(data, max_array_len=0, max_ext_len=0, object_hook=_Outermost().take)
     if type(fields) is not dict:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from gridsession import operations
 from gridsession._commands import Operation, Want
+from gridsession._fields import NEVER_CHANGE
 from gridsession._identity import check_key_text
 from gridsession._link import Link
 from gridsession._logs import logger
@@ -36,7 +37,7 @@ class Globals:
         self._mirror: Mirror | None = None
         self._opening: asyncio.Lock | None = None
         self._asked = False
-        self._records: dict[str, tuple[bytes, Record]] = {}
+        self._held: dict[str, _Held] = {}
         self._meanwhile: list[Record] | None = None
         """What this process wrote and read while the copy is being read in, which may have read it before."""
 
@@ -50,17 +51,17 @@ class Globals:
             type: what the value must be; checked, never cast.
             fresh: ask the record itself rather than the local copy.
         """
-        mirror = None if fresh else await self._opened()
+        mirror = None if fresh else self._mirror or await self._opened()
         if mirror is None:
             reply = await self._link.execute(self._name(name), self._link.load(want=Want.RECORD))
             self._learn(reply)
             raw = (reply.bags[STATE] or {}).get(_FIELD)
+            value = _MISSING if raw is None else decode_field(raw)
         else:
             self._link.check()
-            raw = self._held(mirror, name)
-        if raw is None:
+            value = self._read(mirror, name)
+        if value is _MISSING:
             return default
-        value = decode_field(raw)
         return value if type is None else check(value, type, f"$.{name}")
 
     async def load(self, *, fresh: bool = False) -> dict[str, Any]:
@@ -68,9 +69,9 @@ class Globals:
         mirror = None if fresh else await self._opened()
         if mirror is not None:
             self._link.check()
-            found = {name: self._held(mirror, name) for name in mirror.names()}
-            return {name: decode_field(raw) for name, raw in found.items() if raw is not None}
-        values = {name: await self.get(name, _MISSING, fresh=True) async for name in self.names()}
+            values = {name: self._read(mirror, name) for name in mirror.names()}
+        else:
+            values = {name: await self.get(name, _MISSING, fresh=True) async for name in self.names()}
         return {name: value for name, value in values.items() if value is not _MISSING}
 
     async def names(self) -> AsyncIterator[str]:
@@ -171,7 +172,7 @@ class Globals:
     async def aclose(self) -> None:
         """Stop listening to changes."""
         mirror, self._mirror, self._asked = self._mirror, None, False
-        self._records.clear()
+        self._held.clear()
         if mirror is not None:
             await mirror.aclose()
 
@@ -206,19 +207,18 @@ class Globals:
                     self._offer(record)
         return self._mirror
 
-    def _held(self, mirror: Mirror, name: str) -> bytes | None:
-        data = mirror.get(self._name(name))
+    def _read(self, mirror: Mirror, name: str) -> Any:
+        """The value in the local copy, `_MISSING` where there is none."""
+        data = mirror.get(name) if isinstance(name, str) else None
         if data is None:
-            self._records.pop(name, None)
-            return None
-        held = self._records.get(name)
-        if held is None or held[0] is not data:
-            held = self._records[name] = (data, Record.decode(data, expected_id=name))
-        record = held[1]
-        due = record.expires_at
-        if due is not None and due <= self._link.driver.now():
-            return None
-        return record.bags[STATE].get(_FIELD)
+            self._held.pop(self._name(name), None)
+            return _MISSING
+        held = self._held.get(name)
+        if held is None or held.data is not data:
+            held = self._held[name] = _hold(data, name)
+        if held.due is not None and held.due <= self._link.driver.now():
+            return _MISSING
+        return held.value if held.raw is None else decode_field(held.raw)
 
     def _learn(self, reply: Reply) -> None:
         """One's own change is seen at once, not when it comes back."""
@@ -250,6 +250,30 @@ class Globals:
                 self._offer(Record(name, reply.epoch))
 
 
+class _Held(NamedTuple):
+    """A global of the local copy.
+
+    Attributes:
+        data: the record's bytes that it was read from.
+        due: when it ends, ms.
+        raw: of a value that its reader may change; else it is decoded once for all.
+    """
+
+    data: bytes
+    due: int | None
+    raw: bytes | None
+    value: Any
+
+
+def _hold(data: bytes, name: str) -> _Held:
+    record = Record.decode(data, expected_id=name)
+    raw = record.bags[STATE].get(_FIELD)
+    if raw is None:
+        return _Held(data, None, None, _MISSING)
+    value = decode_field(raw)
+    return _Held(data, record.expires_at, None if type(value) in NEVER_CHANGE else raw, value)
+
+
 class _GlobalBag(Bag):
     """The one field of a global's record."""
 
@@ -261,4 +285,4 @@ class _GlobalBag(Bag):
         return value_of(operation, reply, 0, default), reply
 
 
-_MISSING = object()
+_MISSING: Final = object()

@@ -28,8 +28,10 @@ from gridsession.errors import (
     WrongType,
 )
 from gridsession.hooks import Hooks
-from gridsession.policy import Policy, milliseconds
+from gridsession.policy import Policy, lease_milliseconds, milliseconds
 
+_OK: Final = Status.OK
+"""Looked up once: before Python 3.12 that takes longer than to make a tuple."""
 _REFUSALS: Final[dict[Status, tuple[type[GridSessionError], str]]] = {
     Status.CONFLICT: (Conflict, "changed since it was read; read it again and decide again"),
     Status.ABSENT: (SessionAbsent, "does not exist"),
@@ -49,7 +51,8 @@ _REFUSALS: Final[dict[Status, tuple[type[GridSessionError], str]]] = {
 class Link:
     """One store's way to its records, shared by its handles; `loop` is None while the store is not open.
 
-    `announce` says whether its commits ask that the end of their sessions be told.
+    `announce` says whether its commits ask that the end of their sessions be told. `lease` and `wait` are the policy's,
+    in ms.
     """
 
     driver: Driver
@@ -60,14 +63,19 @@ class Link:
     announce: bool = False
     created_ttl: int = field(init=False)
     created_max_lifetime: int = field(init=False)
+    lease: int = field(init=False)
+    wait: int = field(init=False)
     waits: Waits = field(default_factory=Waits)
     _deadline: int = field(init=False)
+    _patience: float = field(init=False)
 
     def __post_init__(self) -> None:
         policy = self.policy
         self.created_ttl = NEVER if policy.ttl is None else milliseconds(policy.ttl, "ttl")
         self.created_max_lifetime = NEVER if policy.max_lifetime is None else milliseconds(policy.max_lifetime, "life")
+        self.lease, self.wait = lease_milliseconds(policy.lease), milliseconds(policy.wait, "wait", zero=True)
         self._deadline = milliseconds(policy.deadline, "deadline")
+        self._patience = self._deadline / 1000
 
     def not_after(self) -> int:
         """When a command sent now must have been applied, ms of the place's clock."""
@@ -82,8 +90,13 @@ class Link:
             StoreClosed: the store is not open.
             WrongLoop: called from another loop or process than the one the store was opened in.
         """
-        reply = await self.ask(session_id, command)
-        if reply.status is not Status.OK and (reply.status is not Status.ABSENT or reply.index >= 0):
+        began = self.check().time()
+        reply = await self.driver.execute(self.space, session_id, command, deadline=self._patience)
+        if reply.status is _OK:
+            return reply
+        if reply.status is Status.BUSY:
+            reply = await self._again(session_id, command, reply, began + self._patience)
+        if reply.status is not _OK and (reply.status is not Status.ABSENT or reply.index >= 0):
             refuse(reply)
         return reply
 
@@ -97,23 +110,27 @@ class Link:
             StoreClosed: the store is not open.
             WrongLoop: called from another loop or process than the one the store was opened in.
         """
-        loop, pause = self.check(), 0.005
-        deadline = self._deadline / 1000
-        if within is not None and within < deadline:
-            deadline = within
-        ends, busy = loop.time() + deadline, None
-        while True:
+        began = self.check().time()
+        deadline = self._patience if within is None else min(within, self._patience)
+        reply = await self.driver.execute(self.space, session_id, command, deadline=deadline)
+        if reply.status is Status.BUSY:
+            return await self._again(session_id, command, reply, began + deadline)
+        return reply
+
+    async def _again(self, session_id: str, command: Command, busy: Reply, ends: float) -> Reply:
+        """Go on asking a place that was busy, at most until `ends` of the loop's clock."""
+        time, pause = asyncio.get_running_loop().time, 0.005
+        while (deadline := ends - time() - pause) > 0:
+            # Nothing was applied: the same command again, until the place forgets older ones.
+            await asyncio.sleep(pause)
             reply = await self.driver.execute(self.space, session_id, command, deadline=deadline)
-            deadline = ends - loop.time() - pause
-            if reply.status is Status.TOO_LATE and busy is not None:
+            if reply.status is Status.TOO_LATE:
                 # It came too late for having been told busy; that is what its caller should know.
                 return busy
-            if reply.status is not Status.BUSY or deadline <= 0:
+            if reply.status is not Status.BUSY:
                 return reply
-            # Nothing was applied: the same command again, until the place forgets older ones.
-            busy = reply
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.2)
+            busy, pause = reply, min(pause * 2, 0.2)
+        return busy
 
     def check(self) -> asyncio.AbstractEventLoop:
         """The store's loop; raises unless the store is open, on the loop that runs."""
@@ -147,4 +164,17 @@ def refuse(reply: Reply) -> NoReturn:
 
 def new_id() -> bytes:
     """A fresh operation or request id: 16 random bytes, also in a forked child."""
-    return os.urandom(16)
+    try:
+        return _drawn.pop()
+    except IndexError:
+        # One system call for many; taken off a list, which threads may do at once.
+        block = os.urandom(1_024)
+        first, *others = (block[at : at + 16] for at in range(0, len(block), 16))
+        _drawn.extend(others)
+        return first
+
+
+_drawn: list[bytes] = []
+# Parent and child must not draw the same.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_drawn.clear)

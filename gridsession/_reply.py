@@ -29,7 +29,7 @@ _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
 
 _DUPLICATE, _PRESENT, _SEEN, _HAS_LIFE, _HAS_LEASE, _HAS_INDEX, _HAS_RESULTS = 1, 2, 4, 8, 16, 32, 64
-_BAG_FLAGS: Final = (128, 256, 512)
+_HAS_STATE, _HAS_PROPS, _HAS_META = _BAG_FLAGS = 128, 256, 512
 
 
 class Status(IntEnum):
@@ -121,6 +121,8 @@ class Reply(NamedTuple):
 
 
 _STATUSES: Final = tuple(Status)
+# What the classes do themselves, in less than half the time.
+_make: Final = tuple.__new__
 
 
 def decode_reply(data: bytes, *, expected_id: bytes) -> Reply:
@@ -149,12 +151,12 @@ def _decode(data: bytes, expected_id: bytes) -> Reply:
         raise CrossTalk("a reply for another session arrived; nothing of it was used")
     now, epoch, revision = _BODY.unpack_from(data, position)
     position += 24
-    life = grant = None
+    life = grant = state = props = meta = None
     index = -1
     results: tuple[Result, ...] = ()
     if flags & _HAS_LIFE:
         created, ttl, max_lifetime, expires_at = _LIFE.unpack_from(data, position)
-        life = Life(created, ttl or None, max_lifetime or None, expires_at or None)
+        life = _make(Life, (created, ttl or None, max_lifetime or None, expires_at or None))
         position += 32
     if flags & _HAS_LEASE:
         grant = Grant(*_LEASE.unpack_from(data, position))
@@ -166,29 +168,24 @@ def _decode(data: bytes, expected_id: bytes) -> Reply:
         (size,) = _U32.unpack_from(data, position)
         results = decode_results(data[position + 4 : position + 4 + size])
         position += 4 + size
-    bags: list[Fields | None] = [None, None, None]
-    for bag, flag in enumerate(_BAG_FLAGS):
-        if flags & flag:
-            (size,) = _U32.unpack_from(data, position)
-            bags[bag] = decode_fields(data[position + 4 : position + 4 + size])
-            position += 4 + size
+    if flags & _HAS_STATE:
+        state, position = _bag(data, position)
+    if flags & _HAS_PROPS:
+        props, position = _bag(data, position)
+    if flags & _HAS_META:
+        meta, position = _bag(data, position)
     if position != len(data):
         raise ValueError
-    return Reply(
-        _STATUSES[status],
-        identity.decode(),
-        now,
-        epoch,
-        revision,
-        bool(flags & _DUPLICATE),
-        bool(flags & _PRESENT),
-        bool(flags & _SEEN),
-        life,
-        grant,
-        index,
-        results,
-        (bags[0], bags[1], bags[2]),
-    )
+    told = (flags & _DUPLICATE != 0, flags & _PRESENT != 0, flags & _SEEN != 0)
+    about = (_STATUSES[status], identity.decode(), now, epoch, revision)
+    return _make(Reply, (*about, *told, life, grant, index, results, (state, props, meta)))
+
+
+def _bag(data: bytes, position: int) -> tuple[Fields, int]:
+    """A bag's fields, and where what follows them begins."""
+    position += 4
+    end = position + _U32.unpack_from(data, position - 4)[0]
+    return decode_fields(data[position:end]), end
 
 
 def encode_results(results: tuple[Result, ...]) -> bytes:

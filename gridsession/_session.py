@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Final, TypeVar, overload
 
 from gridsession import _codec, operations
@@ -52,6 +52,7 @@ KEEP: Final = _TtlChoice("KEEP", TtlMode.KEEP)
 """`ttl=` of a commit: leave the time that is left as it is."""
 
 Ttl = Duration | None | _TtlChoice
+_RECORD: Final = Want.RECORD
 
 
 class Bag:
@@ -70,7 +71,7 @@ class Bag:
 
     async def load(self) -> Snapshot:
         """The whole session as it stands now; empty if there is none."""
-        return Snapshot(await self._link.execute(self._id, self._link.load(want=Want.RECORD)))
+        return Snapshot(await self._link.execute(self._id, self._link.load(want=_RECORD)))
 
     @overload
     async def get(self, name: str, default: None = None, *, last: int | None = None) -> Any: ...
@@ -124,7 +125,7 @@ class Bag:
             return await self.load()
         bag, field_name, raw_of = self._bag, operations.field_name, operations.raw_of
         made = tuple([Set(bag, field_name(name), raw_of(name, value)) for name, value in changes.items()])
-        return Snapshot(await self._commit(made, want=Want.RECORD))
+        return Snapshot(await self._commit(made, want=_RECORD))
 
     async def remove(self, *names: str) -> bool:
         """Remove fields; whether any of them was there."""
@@ -181,7 +182,7 @@ class Bag:
     async def _apply(self, operation: Operation, default: Any = None, *, ttl: Ttl = RESTART) -> Any:
         return value_of(operation, await self._commit((operation,), ttl=ttl), 0, default)
 
-    async def _commit(
+    def _commit(
         self,
         made: tuple[Operation, ...],
         *,
@@ -190,7 +191,8 @@ class Bag:
         retain: tuple[tuple[int, str], ...] = (),
         ttl: Ttl = RESTART,
         want: Want = Want.NOTHING,
-    ) -> Reply:
+    ) -> Coroutine[Any, Any, Reply]:
+        # Not a coroutine around a coroutine: an answer passes through each.
         link = self._link
         if len(made) > operations.MOST or len(retain) > operations.MOST:
             raise TooLarge(
@@ -212,7 +214,7 @@ class Bag:
             want,
             announce=link.announce,
         )
-        return await link.execute(self._id, command)
+        return link.execute(self._id, command)
 
 
 class Session(Bag):

@@ -60,13 +60,17 @@ class Snapshot(Values):
         results: what the operations of the commit gave, in order; None where an operation gives nothing.
     """
 
-    __slots__ = ("_reply", "props", "results")
+    __slots__ = ("_reply", "results")
 
     def __init__(self, reply: Reply, results: tuple[Any, ...] = ()) -> None:
-        super().__init__(reply.bags[STATE])
-        self.props = Values(reply.bags[PROPS])
+        self._fields = reply.bags[STATE] or {}
         self.results = results
         self._reply = reply
+
+    @property
+    def props(self) -> Values:
+        """The second bag, likewise."""
+        return Values(self._reply.bags[PROPS])
 
     @property
     def exists(self) -> bool:

@@ -230,8 +230,8 @@ class SessionStore:
             self._links[0],
             id_text(session_id),
             exclusive=exclusive,
-            lease=self.policy.lease if lease is None else lease,
-            wait=self.policy.wait if wait is None else wait,
+            lease=lease,
+            wait=wait,
             message=message,
             ttl=ttl,
         )

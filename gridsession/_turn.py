@@ -24,6 +24,7 @@ from gridsession._commands import (
     Want,
     digest,
 )
+from gridsession._fields import NEVER_CHANGE
 from gridsession._link import Link, new_id, refuse
 from gridsession._logs import hashed, logger
 from gridsession._record import PROPS, STATE, Fields, decode_field
@@ -43,8 +44,6 @@ _GIVE_BACK: Final = 2.0
 _AFTER_FAILURE: Final = 0.2
 """Pause (s) after a renewal that failed at once."""
 _MISSING: Final = object()
-_NEVER_CHANGE: Final = frozenset({str, int, float, bool, type(None), bytes})
-"""Types whose values stay as they were read: the same object needs no comparing of bytes."""
 
 _log = logger("turn")
 
@@ -64,8 +63,8 @@ class Turn:
         session_id: str,
         *,
         exclusive: bool,
-        lease: Duration,
-        wait: Duration,
+        lease: Duration | None,
+        wait: Duration | None,
         message: object | None,
         ttl: Ttl,
     ) -> None:
@@ -75,15 +74,15 @@ class Turn:
         self._link = link
         self._id = session_id
         self._exclusive = exclusive
-        self._lease = lease_milliseconds(lease)
-        self._wait = milliseconds(wait, "wait", zero=True) / 1000
+        self._lease = link.lease if lease is None else lease_milliseconds(lease)
+        self._wait = (link.wait if wait is None else milliseconds(wait, "wait", zero=True)) / 1000
         self._message = None if message is None else NotRemembered(_MESSAGES, remembered_value(message))
         self._ttl = ttl_mode(ttl)
         self._request_id = new_id()
         self._token = 0
         self._epoch = 0
         self._revision = Revision(0, 0)
-        self._read: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
+        self._read: tuple[Fields, Fields] = ({}, {})
         self._decoded: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         self._renewal: asyncio.Task[None] | None = None
         self._renewal_due: asyncio.TimerHandle | None = None
@@ -188,7 +187,7 @@ class Turn:
             raise UsageError(f"the turn of {self._id!a} is not open: use it inside its `async with` block")
 
     def _take_in(self, reply: Reply) -> None:
-        self._read = dict(reply.bags[STATE] or {}), dict(reply.bags[PROPS] or {})
+        self._read = reply.bags[STATE] or {}, reply.bags[PROPS] or {}
         self.state = {name: decode_field(raw) for name, raw in self._read[STATE].items()}
         self.props = {name: decode_field(raw) for name, raw in self._read[PROPS].items()}
         self._decoded = self.state.copy(), self.props.copy()
@@ -336,7 +335,7 @@ class Turn:
             read: Fields = self._read[bag]
             decoded = self._decoded[bag]
             for name, value in values.items():
-                if value is decoded.get(name, _MISSING) and type(value) in _NEVER_CHANGE:
+                if value is decoded.get(name, _MISSING) and type(value) in NEVER_CHANGE:
                     continue
                 raw, old = raw_of(name, value), read.get(name)
                 if raw != old:

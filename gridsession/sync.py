@@ -1,8 +1,8 @@
 """The same store without `await`, for code that blocks: one thread, one loop, no logic of its own.
 
 Every name, parameter and default is that of the async face, docstrings included; `aclose` is `close`, `async with` is
-`with`. Handlers given to `run` run on the caller's thread, those of `on_expire`, where nobody waits, on threads of
-their own. A forked child opens a store of its own.
+`with`. The thread's loop is uvloop's where that is installed. Handlers given to `run` run on the caller's thread, those
+of `on_expire`, where nobody waits, on threads of their own. A forked child opens a store of its own.
 """
 
 from __future__ import annotations

@@ -67,6 +67,19 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+@pytest.mark.parametrize("character", ["a", "ก"])
+@pytest.mark.parametrize("size", [0, 1, 10, 11, 31, 32, 85, 86, 255, 256, 65_536])
+def test_text_of_each_size_has_msgpacks_bytes(size: int, character: str) -> None:
+    text = character * size
+    data = encode(text)
+
+    assert data == msgpack.packb(text)
+    assert decode(data) == text
+    for wrong in (data[:-1], data + b"a"):
+        with pytest.raises(CodecError):
+            decode(wrong)
+
+
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__} {repr(value)[:30]}")
 def test_what_goes_in_comes_back(value: object) -> None:
     assert _same(decode(encode(value)), value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import warnings
 from pathlib import Path
@@ -486,3 +487,44 @@ async def test_memory_gives_room_back_when_sessions_end_early_and_never_drops_a_
         clock.advance(3_600)
         await store.session("line:other").exists()
         assert sum(map(len, driver._spaces.values())) == 0
+
+
+# --- ids of operations ------------------------------------------------------------------------------------------------
+
+
+def _op_ids(count: int) -> list[str]:
+    """Of so many changes in a store of its own."""
+    sent: list[str] = []
+
+    class Noting(MemoryDriver):
+        async def execute(self, space: Any, session_id: str, command: Any, *, deadline: float | None = None) -> Any:
+            sent.append(command.op_id.hex())
+            return await super().execute(space, session_id, command, deadline=deadline)
+
+    async def change() -> None:
+        async with SessionStore.open(driver=Noting()) as store:
+            for _ in range(count):
+                await store.session(ID).increment("n")
+
+    asyncio.run(change())
+    return sent
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_no_op_id_comes_twice_also_in_a_forked_child() -> None:
+    before = _op_ids(5)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, "".join(_op_ids(100)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        text = answer.read().decode()
+    os.waitpid(child, 0)
+    ours, theirs = before + _op_ids(200), [text[at : at + 32] for at in range(0, len(text), 32)]
+
+    assert {len(op_id) for op_id in ours + theirs} == {32}
+    assert len(set(ours + theirs)) == 305

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +22,11 @@ from gridsession.sync import SessionStore, Turn
 ID = "line:U1"
 
 
-@pytest.fixture
-def store() -> Iterator[SessionStore]:
+@pytest.fixture(params=["uvloop", "asyncio"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionStore]:
+    if request.param == "asyncio":
+        # As where uvloop is not installed.
+        monkeypatch.setitem(sys.modules, "uvloop", None)
     with SessionStore.open("memory://", policy=Policy(lease=5, wait=5)) as opened:
         yield opened
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Callable
-from typing import ClassVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, ClassVar
 
 with warnings.catch_warnings():
     # The client imports asyncore, whose threaded half we never use; Python 3.11 warns of it.
@@ -65,6 +65,7 @@ class HazelcastDriver(Driver):
         self._watches: Watches | None = None
         self._due: DueAsker | None = None
         self._grants: Grants | None = None
+        self._owner = ""
 
     @classmethod
     def from_address(cls, address: Address, hooks: Hooks) -> HazelcastDriver:
@@ -109,12 +110,20 @@ class HazelcastDriver(Driver):
         self._executor = Executor(client, self._hooks, self._deadline, self._max_in_flight)
         self._watches = Watches(client)
         self._grants = Grants(client)
+        self._owner = f"{super().owner}:{self._grants.topic}"
 
     def now(self) -> int:
         """The cluster's time, ms since 1970, by this process's monotonic clock and what members last answered."""
-        return self._opened().clock.now()
+        client = self._client
+        return client.clock.now() if client is not None and not client.closed else self._opened().clock.now()
 
-    async def execute(self, space: Space, session_id: str, command: Command, *, deadline: float | None = None) -> Reply:
+    def not_after(self, deadline: int) -> int:
+        """As `Driver.not_after`."""
+        return self._opened().clock.now() + deadline
+
+    def execute(
+        self, space: Space, session_id: str, command: Command, *, deadline: float | None = None
+    ) -> Coroutine[Any, Any, Reply]:
         """Apply one command to the record of one id; as `Driver.execute`.
 
         Raises:
@@ -122,7 +131,7 @@ class HazelcastDriver(Driver):
         """
         if self._executor is None:
             raise StoreClosed("the store is not open: `await store.open()` or `async with` it first")
-        return await self._executor.execute(space, session_id, command, deadline)
+        return self._executor.execute(space, session_id, command, deadline)
 
     async def scan(self, space: Space, prefix: str = "", *, cursor: str | None = None, limit: int = 500) -> Page:
         """One page of ids that exist, partition by partition.
@@ -166,7 +175,7 @@ class HazelcastDriver(Driver):
     @property
     def owner(self) -> str:
         """`host:pid:xx`; members tell this process's waiters on the topic `xx`."""
-        return super().owner if self._grants is None else f"{super().owner}:{self._grants.topic}"
+        return self._owner or super().owner
 
     def expect_grant(self, request_id: bytes, wake: Callable[[], None]) -> bool:
         """Hints pushed by the members, from this process's first wait on; as `Driver.expect_grant`.

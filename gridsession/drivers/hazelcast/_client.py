@@ -48,7 +48,9 @@ class Clock:
 
     def learn(self, now: int, sent: float, received: float) -> None:
         """An answer stamped `now` (ms) was asked for and came at these times of the loop's clock (s)."""
-        self.bound(now - received * 1000, now - sent * 1000)
+        offset = self._offset
+        if offset is None or not now - received * 1000 <= offset <= now - sent * 1000:
+            self.bound(now - received * 1000, now - sent * 1000)
 
     def bound(self, low: float, high: float) -> None:
         """Cluster time minus the loop's clock lies between these (ms)."""
