@@ -21,6 +21,9 @@ _EVERY: Final = 0.12
 class Pair(Rough):
     """Correct: what was not copied is not acknowledged but sent again; a copy takes over when the first one dies."""
 
+    # Faults come by the clock: enough calls for a dozen of them, however fast these are.
+    answers = 4_000
+
     def __init__(self, seed: int, history: History | None = None) -> None:
         super().__init__(seed, history)
         self.copies: dict[tuple[Space, str], Record] = {}
