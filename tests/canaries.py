@@ -148,7 +148,8 @@ def install() -> None:
         _listen_in(getattr(module, "_log", None))
     _wrap(_logs, "logger", after=_listen_in)
     _wrap(_codec, "encode", before=lambda value, *more: WATCH.stored(value))
-    _wrap(_link.Link, "ask", before=lambda link, session_id, *more: WATCH.asked(session_id))
+    for asks in ("ask", "execute"):
+        _wrap(_link.Link, asks, before=lambda link, session_id, *more: WATCH.asked(session_id))
     _wrap(GridSessionError, "__init__", before=lambda error, message="", *more: WATCH.failed(str(message)))
     logging.getLogger().addHandler(_Handler())
     for name in ("hazelcast", "asyncio"):
