@@ -114,12 +114,7 @@ class HazelcastDriver(Driver):
 
     def now(self) -> int:
         """The cluster's time, ms since 1970, by this process's monotonic clock and what members last answered."""
-        client = self._client
-        return client.clock.now() if client is not None and not client.closed else self._opened().clock.now()
-
-    def not_after(self, deadline: int) -> int:
-        """As `Driver.not_after`."""
-        return self._opened().clock.now() + deadline
+        return self._opened().clock.now()
 
     def execute(
         self, space: Space, session_id: str, command: Command, *, deadline: float | None = None

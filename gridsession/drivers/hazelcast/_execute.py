@@ -64,7 +64,6 @@ class Executor:
     def __init__(self, client: Client, hooks: Hooks, deadline: float, max_in_flight: int) -> None:
         self.client = client
         self.hooks = hooks
-        self._is_observed = bool(hooks)
         self.deadline = deadline
         self.max_in_flight = max_in_flight
         self.time = asyncio.get_running_loop().time
@@ -84,7 +83,7 @@ class Executor:
         due = self.time() + (self.deadline if deadline is None else deadline)
         run = _Run(self, space, session_id, command, due)
         # Not a coroutine around a coroutine: each is passed through when the answer comes.
-        return self._observed(run) if self._is_observed else self._admitted(run)
+        return self._observed(run) if self.hooks else self._admitted(run)
 
     def _known_to_all(self, session_id: str, command: Command) -> Command:
         """What every member knows of a command: it itself, or a commit that does not announce the session's end.
