@@ -16,9 +16,10 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * After a majority came together, waits until those who make it up have handed over what they held alone. Until then a
- * session that only one of them has seems not to be: served too early, it would be made anew, with a higher epoch, and
- * what was acknowledged before would lose the merge.
+ * Waits for members that hand over what they held in a split. After a majority came together, until those who make it up
+ * have handed over what they held alone: until then a session that only one of them has seems not to be; served too
+ * early, it would be made anew, with a higher epoch, and what was acknowledged before would lose the merge. And before a
+ * side joins another, until nobody hands over to it.
  */
 final class Settling implements Runnable {
     private static final Logger LOG = Logger.getLogger(Settling.class.getName());
