@@ -15,9 +15,10 @@ from typing import Final
 import pytest
 
 from gridsession.errors import GridSessionError
+from gridsession.node.ports import free_ports
 from gridsession.testing.local_grid import LocalGrid
 from tests.bench._work import NotRun, Setting
-from tests.contract.servers import Server, free_port, mongo_server, redis_says, redis_server, running, wait_for
+from tests.contract.servers import Server, mongo_server, redis_says, redis_server, running, wait_for
 
 MEMBERS: Final = 2
 _HERE: Final = Path(__file__).parent
@@ -107,7 +108,7 @@ class Places:
         return str(servers[0].port)
 
     def _echo(self) -> str:
-        port = free_port()
+        port = free_ports(1)[0]
         program = self._folder / "echo"
         if echo_language() == "C":
             subprocess.run(["cc", "-O2", "-o", str(program), str(_HERE / "echo.c")], check=True)

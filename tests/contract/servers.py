@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,20 +14,9 @@ import pymongo
 import pytest
 import redis
 
+from gridsession.node.ports import free_ports
+
 _START_SECONDS = 30.0
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now.
-
-    From below the range that systems give to outgoing connections, so that it is still free when a server that was
-    killed wants it again.
-    """
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port was found on loopback")
 
 
 def missing(what: str) -> None:
@@ -102,7 +89,7 @@ def redis_says(port: int, *words: str) -> str:
 
 def redis_server(folder: Path, *options: str, port: int | None = None) -> Server:
     """A Redis of our own, not yet started; it keeps an append-only file."""
-    number = port or free_port()
+    number = port or free_ports(1)[0]
     command = [
         program("redis-server", "redis-server"), "--port", str(number), "--bind", "127.0.0.1", "--dir", str(folder),
         "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no", *options,
@@ -130,7 +117,7 @@ def redis_with_sentinel(folder: Path) -> Iterator[tuple[Server, Server, Server]]
     with running(primary, replica):
         wait_for(lambda: "'master_link_status': 'up'" in redis_says(replica.port, "INFO", "replication"), "a replica")
         (folder / "sentinel").mkdir()
-        port = free_port()
+        port = free_ports(1)[0]
         settings = folder / "sentinel" / "sentinel.conf"
         settings.write_text(
             f"port {port}\nbind 127.0.0.1\ndir {folder}/sentinel\nsentinel monitor main 127.0.0.1 {primary.port} 1\n"
@@ -151,7 +138,14 @@ def redis_cluster(folder: Path, count: int = 3) -> Iterator[list[Server]]:
     """So many primaries that share the slots."""
     nodes = []
     for number in range(count):
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(free_port()))
+        options = (
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            "2000",
+            "--cluster-port",
+            str(free_ports(1)[0]),
+        )
         nodes.append(redis_server(folder / f"node{number}", *options))
     with running(*nodes):
         hosts = [f"127.0.0.1:{node.port}" for node in nodes]
@@ -168,7 +162,7 @@ def redis_cluster(folder: Path, count: int = 3) -> Iterator[list[Server]]:
 
 def mongo_server(folder: Path) -> Server:
     """A MongoDB of our own, not yet started: a real mongod, or mongo-java-server where there is none."""
-    port = free_port()
+    port = free_ports(1)[0]
     mongod = shutil.which("mongod")
     if mongod is not None:
         command = [mongod, "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(folder)]

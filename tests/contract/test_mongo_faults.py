@@ -23,9 +23,10 @@ from gridsession.errors import (
     Unavailable,
 )
 from gridsession.hooks import Hooks
+from gridsession.node.ports import free_ports
 from gridsession.policy import Policy
 from tests.contract.proxy import Proxy
-from tests.contract.servers import Server, free_port, mongo_server, running
+from tests.contract.servers import Server, mongo_server, running
 
 pytestmark = pytest.mark.servers
 
@@ -172,7 +173,7 @@ async def test_who_only_writes_asks_the_time_again_too(server: Server) -> None:
 
 
 async def test_nobody_listening_is_said() -> None:
-    url = f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=100&deadline=0.3"
+    url = f"mongodb://127.0.0.1:{free_ports(1)[0]}/?serverSelectionTimeoutMS=100&deadline=0.3"
     with pytest.raises(ConnectFailed, match="MongoDB"):
         await MongoDriver.from_address(parse_url(url), Hooks()).open()
 

@@ -23,11 +23,11 @@ from gridsession.errors import (
     Unavailable,
 )
 from gridsession.hooks import Hooks
+from gridsession.node.ports import free_ports
 from gridsession.policy import Policy
 from tests.contract.proxy import Proxy
 from tests.contract.servers import (
     Server,
-    free_port,
     redis_cluster,
     redis_says,
     redis_server,
@@ -97,7 +97,7 @@ async def test_a_primary_turned_replica_is_waited_for(server: Server) -> None:
     async with open_store(server) as store:
         session = store.session(ID)
         await session.set("a", 1)
-        redis_says(server.port, "REPLICAOF", "127.0.0.1", str(free_port()))
+        redis_says(server.port, "REPLICAOF", "127.0.0.1", str(free_ports(1)[0]))
         try:
             waiting = asyncio.create_task(session.set("a", 2))
             short = SessionStore.open(driver=store._driver, policy=Policy(deadline=0.3), namespace=store.namespace)
@@ -179,7 +179,7 @@ async def test_a_name_is_looked_up_in_the_family_that_is_asked_for(server: Serve
 
 
 async def test_nobody_listening_is_said_with_the_address() -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     driver = RedisDriver.from_address(parse_url(f"redis://user:secret@127.0.0.1:{port}?deadline=0.2"), Hooks())
     with pytest.raises(ConnectFailed, match=f"127.0.0.1:{port}") as told:
         await SessionStore.open(driver=driver)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
+from gridsession.node.ports import free_ports
 from gridsession.sync import SessionStore
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -42,14 +43,6 @@ class Tunnelled(NamedTuple):
     @property
     def url(self) -> str:
         return f"hazelcast://{','.join(f'127.0.0.1:{port}' for port in self.doors)}/{NAME}"
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
 
 
 @contextlib.contextmanager

@@ -24,11 +24,11 @@ from gridsession.errors import Conflict, GridSessionError, Leased
 from gridsession.node.config import NodeConfig
 from gridsession.node.health import Health
 from gridsession.node.metrics import SnapshotsTaken, exposition
+from gridsession.node.ports import free_ports
 from gridsession.node.process import MemberProcess
 from gridsession.sync import SessionStore
 from tests.grid import driving
 from tests.grid.driving import a_space, increment, opened
-from tests.grid.test_node import free_port
 from tests.prometheus import metrics_in, rules
 
 pytestmark = pytest.mark.grid
@@ -72,7 +72,7 @@ class Node:
     """One `gridsession node`, asked as Prometheus and an orchestrator ask it."""
 
     def __init__(self, port: int, join: str, cluster: str, log: Path, **environ: str) -> None:
-        self._http = free_port()
+        self._http = free_ports(1)[0]
         options = ["--port", str(port), "--http", f"127.0.0.1:{self._http}", "--join", join]
         options += ["--members-declared", "3", "--cluster-name", cluster, "--memory", "128m"]
         self._command, self._log, self._environ = [*NODE, *options], log, os.environ | QUICK | environ
@@ -126,7 +126,7 @@ class Nodes:
     """
 
     def __init__(self, folder: Path, library: Path | None) -> None:
-        ports, cluster = [free_port() for _ in range(3)], f"metrics-{secrets.token_hex(4)}"
+        ports, cluster = free_ports(3), f"metrics-{secrets.token_hex(4)}"
         join = ",".join(f"127.0.0.1:{port}" for port in ports)
         self.url = f"hazelcast://{join}/{cluster}"
         self.shift = folder / "shifted"

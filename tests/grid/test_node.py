@@ -23,6 +23,7 @@ from gridsession.errors import GridSessionError, InvalidOption, MemberFailed
 from gridsession.node.config import NodeConfig
 from gridsession.node.health import Health, HealthServer
 from gridsession.node.jvm_log import LogEvent
+from gridsession.node.ports import free_ports
 from gridsession.node.process import MemberProcess
 from gridsession.testing.local_grid import LocalGrid
 
@@ -56,12 +57,6 @@ def state(pid: int) -> str:
 
 def runs(pid: int) -> bool:
     return state(pid) not in {"", "Z"}
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 @contextmanager
@@ -150,7 +145,7 @@ def test_the_configuration_holds_by_hazelcasts_own_schema() -> None:
 
 
 def test_a_node_says_when_it_is_ready_and_stops_when_asked() -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     with node("--port", str(port), GRIDSESSION_CLUSTER_NAME="shop") as process:
         ready = wait_for_event(process, "member_ready")
         assert ready["address"] == f"127.0.0.1:{port}"
@@ -167,7 +162,7 @@ def test_a_node_says_when_it_is_ready_and_stops_when_asked() -> None:
 
 
 def test_a_node_fails_with_the_reason_when_its_jvm_dies() -> None:
-    with node("--port", str(free_port())) as process:
+    with node("--port", str(free_ports(1)[0])) as process:
         pid = wait_for_event(process, "member_ready")["pid"]
         assert isinstance(pid, int)
         os.kill(pid, signal.SIGKILL)
@@ -195,7 +190,7 @@ def test_the_default_name_is_refused_beyond_loopback() -> None:
 
 
 def test_a_local_grid_to_play_with_prints_its_url() -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     with node("--members", "1", "--port", str(port)) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"hazelcast://127.0.0.1:{port}/gridsession\n"
@@ -260,7 +255,7 @@ def test_members_and_options_of_one_member_do_not_mix() -> None:
 
 
 def test_a_local_grid_told_to_stop_while_it_starts_ends_soon() -> None:
-    with node("--members", "3", "--port", str(free_port()), "--verbose") as process:
+    with node("--members", "3", "--port", str(free_ports(1)[0]), "--verbose") as process:
         wait_for_event(process, "jvm_log")
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
@@ -272,7 +267,7 @@ def test_a_listener_that_fails_does_not_stop_the_log() -> None:
     def fail(event: LogEvent) -> None:
         raise RuntimeError("in a listener")
 
-    member = MemberProcess(NodeConfig(port=free_port()), on_event=fail)
+    member = MemberProcess(NodeConfig(port=free_ports(1)[0]), on_event=fail)
     member.start()
     try:
         assert member.wait_ready() > 0
@@ -286,7 +281,7 @@ def test_a_listener_that_fails_does_not_stop_the_log() -> None:
 
 
 def test_a_jvm_that_ends_while_starting_is_reported_at_once_and_not_at_the_timeout() -> None:
-    member = MemberProcess(NodeConfig(port=free_port()), jvm_options=("-XX:NoSuchFlagExists",))
+    member = MemberProcess(NodeConfig(port=free_ports(1)[0]), jvm_options=("-XX:NoSuchFlagExists",))
     member.start()
     began = time.monotonic()
     try:
@@ -306,7 +301,7 @@ def _ask(port: int, path: str) -> tuple[int, dict[str, object]]:
 
 
 def test_a_node_answers_health_checks() -> None:
-    port, checks = free_port(), free_port()
+    port, checks = free_ports(2)
     with node("--port", str(port), "--http", f"127.0.0.1:{checks}") as process:
         wait_for_event(process, "member_ready")
         health = {"alive": True, "ready": True, "reason": "", "members": 1, "needed": 1}
@@ -319,8 +314,8 @@ def test_a_node_answers_health_checks() -> None:
 
 
 def test_a_node_without_its_majority_lives_but_is_not_ready() -> None:
-    port, checks = free_port(), free_port()
-    declared = ("--members-declared", "3", "--join", f"127.0.0.1:{free_port()}")
+    port, checks = free_ports(2)
+    declared = ("--members-declared", "3", "--join", f"127.0.0.1:{free_ports(1)[0]}")
     with node("--port", str(port), "--http", f"127.0.0.1:{checks}", *declared) as process:
         wait_for_event(process, "no_majority")
         assert _ask(checks, "/healthz")[0] == 200
@@ -333,14 +328,14 @@ def test_a_node_that_cannot_answer_health_checks_says_so() -> None:
         held.bind(("127.0.0.1", 0))
         held.listen()
         taken = f"127.0.0.1:{held.getsockname()[1]}"
-        with node("--port", str(free_port()), "--http", taken) as process:
+        with node("--port", str(free_ports(1)[0]), "--http", taken) as process:
             _, told = process.communicate(timeout=30)
             assert process.returncode == 1
             assert f"cannot answer health checks on {taken}" in told
 
 
 def test_a_node_asked_to_stop_has_only_so_long() -> None:
-    member = MemberProcess(NodeConfig(port=free_port(), drain_timeout=0.001))
+    member = MemberProcess(NodeConfig(port=free_ports(1)[0], drain_timeout=0.001))
     member.start()
     member.wait_ready()
     member.pause()
@@ -351,7 +346,7 @@ def test_a_node_asked_to_stop_has_only_so_long() -> None:
 
 
 def test_a_node_whose_member_is_killed_while_it_stops_says_so() -> None:
-    with node("--port", str(free_port()), "--drain-timeout", "0.5") as process:
+    with node("--port", str(free_ports(1)[0]), "--drain-timeout", "0.5") as process:
         pid = wait_for_event(process, "member_ready")["pid"]
         assert isinstance(pid, int)
         # So it hands nothing over.
@@ -366,7 +361,7 @@ def test_a_node_whose_member_is_killed_while_it_stops_says_so() -> None:
 
 def test_health_checks_are_answered_on_ipv6() -> None:
     health = Health(True, True, "", 1, 1)
-    port = free_port()
+    port = free_ports(1)[0]
     with HealthServer(f"[::1]:{port}", lambda: health, str):
         connection = http.client.HTTPConnection("::1", port, timeout=5)
         connection.request("GET", "/readyz")

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from gridsession import Policy, SessionStore
 from gridsession.errors import CodecError, GridSessionError, InvalidOption, NodeError, Unavailable
 from gridsession.moving import Contents, check_snapshot, snapshot
 from gridsession.node.config import NodeConfig
+from gridsession.node.ports import free_ports
 from gridsession.node.snapshots import NAMESPACE, SnapshotKeeper, until_moment
 
 # Seven JVMs in a row; half a minute on a quiet machine.
@@ -40,14 +40,6 @@ def eventually(holds: Callable[[], bool], what: str, seconds: float = 120.0) -> 
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 class Node:

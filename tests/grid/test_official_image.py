@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from gridsession.cli._grid import Member, examine
 from gridsession.errors import GridSessionError
 from gridsession.node.jars import member_jars
 from gridsession.node.java import find_java
+from gridsession.node.ports import free_ports
 
 pytestmark = [pytest.mark.grid, pytest.mark.timeout(240)]
 
@@ -30,14 +30,6 @@ def write(output: Path, capsys: pytest.CaptureFixture[str], *options: str) -> di
     assert not ended.value.code
     told: dict[str, str] = json.loads(capsys.readouterr().out)
     return told
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 @contextlib.contextmanager
