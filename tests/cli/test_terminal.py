@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ import typer
 from gridsession import SessionStore
 from gridsession.cli import application
 from gridsession.moving import snapshot
+from gridsession.node.ports import free_ports
 from gridsession.testing.local_grid import LocalGrid
 from tests.cli.tmux import WIDTH, Tmux
 
@@ -151,9 +151,7 @@ def here(folder: Path) -> dict[str, str]:
     for name in ("saved.gsr", "new.gsr"):
         (folder / name).unlink(missing_ok=True)
     asyncio.run(_fill(folder))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     places = {name: (folder / name).as_uri() for name in ("place", "other", "copied", "imported")}
     return {**places, "port": str(port)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter
 from contextlib import suppress
 from typing import Any
@@ -25,6 +24,7 @@ from gridsession.errors import (
 )
 from gridsession.hooks import MembersChanged
 from gridsession.node.config import NodeConfig
+from gridsession.node.ports import free_ports
 from gridsession.node.process import MemberProcess
 from gridsession.testing.local_grid import LocalGrid
 from tests.grid.driving import a_space, count, eventually, increment, opened
@@ -51,9 +51,7 @@ def test_a_member_that_was_told_other_things_is_named_with_the_remedy() -> None:
 
     with LocalGrid(1) as grid:
         join = (f"127.0.0.1:{grid.ports[0]}",)
-        with socket.socket() as held:
-            held.bind(("127.0.0.1", 0))
-            port = held.getsockname()[1]
+        (port,) = free_ports(1)
         other = MemberProcess(
             NodeConfig(port=port, join=join, members_declared=2, backups=0, cluster_name=grid.cluster_name)
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from gridsession.drivers.hazelcast import HazelcastDriver
 from gridsession.errors import GridSessionError, Unsupported
 from gridsession.node.config import NodeConfig
 from gridsession.node.jars import MemberJars, manifest, member_jars
+from gridsession.node.ports import free_ports
 from gridsession.node.process import MemberProcess
 from gridsession.testing.local_grid import QUICK_START
 from tests.grid.driving import a_space, eventually, increment, opened
@@ -38,11 +38,7 @@ class Members:
     """Three members, each of which may be stopped and started again with another jar."""
 
     def __init__(self) -> None:
-        with contextlib.ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            ports = [each.getsockname()[1] for each in sockets]
+        ports = free_ports(3)
         self._name = f"upgrade-{secrets.token_hex(8)}"
         self._addresses = tuple(f"127.0.0.1:{port}" for port in ports)
         self._configs = [
