@@ -104,6 +104,43 @@ def test_a_member_cut_off_and_merged_back_changes_nothing_that_was_acknowledged_
     asyncio.run(scenario())
 
 
+def test_who_restarted_makes_up_no_majority_that_forgot_what_was_acknowledged(own_grid: LocalGrid) -> None:
+    """One member is cut off, one crashes and starts again: what had its copies on those two is with the first alone."""
+
+    async def scenario() -> None:
+        oldest, killed, frozen = await _by_age(own_grid)
+        space = a_space()
+        async with SessionStore.open(own_grid.url, namespace=space.namespace, policy=Policy(deadline=20)) as store:
+            sessions = [store.session(f"line:{index}") for index in range(60)]
+            await asyncio.gather(*(session.set("count", 1) for session in sessions))
+            own_grid.pause(frozen)
+            try:
+                own_grid.kill(killed)
+                # It waits for all three.
+                restarted = asyncio.create_task(asyncio.to_thread(own_grid.start, killed))
+
+                async def without_the_frozen() -> bool:
+                    return await _seen(own_grid, oldest) == {oldest, killed}
+
+                await eventually(without_the_frozen, "the restarted member has taken the place of the frozen one", 60)
+                hasty = Policy(deadline=2)
+                async with SessionStore.open(own_grid.url, namespace=space.namespace, policy=hasty) as asking:
+                    found = await asyncio.gather(
+                        *(asking.session(session.id).get("count") for session in sessions), return_exceptions=True
+                    )
+                    assert [each for each in found if each != 1 and not isinstance(each, Unavailable)] == []
+            finally:
+                own_grid.resume(frozen)
+            await restarted
+
+            async def all_there() -> bool:
+                return all([await session.get("count") == 1 for session in sessions])
+
+            await eventually(all_there, "what the frozen member held is served", seconds=90)
+
+    asyncio.run(scenario())
+
+
 async def _change(session: Any) -> bool:
     """Delete every third session, change the others; until the grid took it."""
     index = int(session.id.partition(":")[2])
@@ -122,18 +159,19 @@ async def _change(session: Any) -> bool:
 
 async def _has_gap(grid: LocalGrid) -> bool:
     """Whether some member does not see all three."""
-    for port in grid.ports:
-        config = Config()
-        config.cluster_members = [f"127.0.0.1:{port}"]
-        config.cluster_name = grid.cluster_name
-        config.smart_routing = False
-        client = await HazelcastClient.create_and_start(config)
-        try:
-            seen = len(client.cluster_service.get_members())
-        finally:
-            await client.shutdown()
-            for _ in range(3):
-                await asyncio.sleep(0)
-        if seen != 3:
-            return True
-    return False
+    return any([len(await _seen(grid, number)) != 3 for number in range(3)])
+
+
+async def _seen(grid: LocalGrid, number: int) -> set[int]:
+    """The members, by number, that a member sees."""
+    config = Config()
+    config.cluster_members = [f"127.0.0.1:{grid.ports[number]}"]
+    config.cluster_name = grid.cluster_name
+    config.smart_routing = False
+    client = await HazelcastClient.create_and_start(config)
+    try:
+        return {grid.ports.index(member.address.port) for member in client.cluster_service.get_members()}
+    finally:
+        await client.shutdown()
+        for _ in range(3):
+            await asyncio.sleep(0)

@@ -18,7 +18,7 @@ public final class GridDataSerializerHook implements DataSerializerHook, DataSer
     static final int MERGE_POLICY = 4;
     static final int REARM = 5;
     static final int DUE = 8;
-    static final int BRINGING = 9;
+    static final int CONDITION = 10;
 
     @Override
     public int getFactoryId() {
@@ -39,7 +39,7 @@ public final class GridDataSerializerHook implements DataSerializerHook, DataSer
             case MERGE_POLICY -> new WholeRecordMergePolicy();
             case REARM -> new Rearm();
             case DUE -> new Due();
-            case BRINGING -> new Bringing();
+            case CONDITION -> new Condition();
             default -> null;
         };
     }

@@ -86,6 +86,13 @@ final class GridMember implements MembershipListener {
         refresh(null);
     }
 
+    /** How this member stands, for others that ask; see {@link Condition}. */
+    long condition() {
+        // its events may come later than the question
+        refresh(null);
+        return majority.condition();
+    }
+
     /** Whether sessions are served now. */
     boolean serves() {
         return majority.serves(() -> instance.getCluster().getMembers().size());

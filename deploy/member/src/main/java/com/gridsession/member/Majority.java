@@ -28,14 +28,14 @@ final class Majority {
     private final int declared;
     private final boolean minorityMayHoldAll;
     private final LongSupplier nanoTime;
-    private final Set<String> parted = Collections.newSetFromMap(new LinkedHashMap<>() {
-        private static final long serialVersionUID = 1L;
-
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {
-            return size() > MOST_PARTED;
-        }
-    });
+    private final int backups;
+    private final Set<String> parted = someMembers();
+    /** Who left, and who came, since every session was last known to have all its copies. */
+    private final Set<String> left = someMembers();
+    private final Set<String> came = someMembers();
+    /** Who came with what it had been told before: from a split, not from a start. */
+    private Set<String> back = Set.of();
+    private long changes;
     private Set<String> seen = Set.of();
     private Set<String> founders = Set.of();
     /** Who was on this member's side when it left that to join another. */
@@ -46,6 +46,11 @@ final class Majority {
     private boolean holds;
     private boolean inherited;
     private boolean settled;
+    /** Whether it is not known yet if it may go on serving without one that left. */
+    private boolean doubted;
+    private long doubtedSince;
+    /** Whether all was whole once since this member was started, so that it holds what it is believed to hold. */
+    private boolean wasWhole;
     private long formation;
     private long since;
 
@@ -56,39 +61,90 @@ final class Majority {
     Majority(String self, int declared, int backups, LongSupplier nanoTime) {
         this.self = self;
         this.declared = declared;
+        this.backups = backups;
         this.minorityMayHoldAll = declared - (declared / 2 + 1) > backups;
         this.nanoTime = nanoTime;
     }
 
-    /** These members are seen now; gives whether that makes a majority where there was none. */
+    private static Set<String> someMembers() {
+        return Collections.newSetFromMap(new LinkedHashMap<>() {
+            private static final long serialVersionUID = 1L;
+
+            @Override
+            protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {
+                return size() > MOST_PARTED;
+            }
+        });
+    }
+
+    /**
+     * These members are seen now; gives whether that makes a majority of which nobody knows yet whether it may serve: there
+     * was none, or one left that may have had what those who came lately had not been given yet.
+     */
     synchronized boolean see(Set<String> members) {
         boolean majority = isMajority(members.size());
-        boolean formed = majority && !holds;
-        if (formed) {
+        boolean joins = majority && !holds;
+        boolean weakened = majority && isServing() && !came.isEmpty() && !members.containsAll(seen);
+        note(members);
+        if (joins) {
             formation++;
-            settled = false;
-            since = nanoTime.getAsLong();
+            form(members);
             // who joins a side that is a majority without the joiners takes over what that side knows of itself, whether
             // it was on another side before or has just started
             stood = seen.isEmpty() || !ownSide.isEmpty() ? without(members, ownSide) : Set.of();
             inherited = isMajority(stood.size());
-            founders = Set.copyOf(members);
-            parted.clear();
         } else if (majority && settled) {
             parted.addAll(without(seen, members));
         } else if (majority) {
             founders = Stream.concat(founders.stream(), members.stream()).collect(Collectors.toUnmodifiableSet());
         }
+        if (weakened) {
+            formation++;
+            doubted = true;
+            doubtedSince = nanoTime.getAsLong();
+        }
         holds = majority;
         seen = Set.copyOf(members);
         // those of its side who have not come yet are waited for
         ownSide = majority && ownSide.stream().allMatch(members::contains) ? Set.of() : ownSide;
-        return formed;
+        return joins || weakened;
     }
 
-    private Set<String> without(Set<String> members, Set<String> left) {
-        return members.stream().filter(each -> !left.contains(each) && !each.equals(self))
+    private void form(Set<String> members) {
+        settled = false;
+        doubted = false;
+        inherited = false;
+        since = nanoTime.getAsLong();
+        stood = Set.of();
+        founders = Set.copyOf(members);
+        parted.clear();
+    }
+
+    private void note(Set<String> members) {
+        Set<String> leaving = without(seen, members);
+        Set<String> coming = without(members, seen);
+        if (!leaving.isEmpty() || !coming.isEmpty()) {
+            changes++;
+            left.addAll(leaving);
+            came.addAll(coming);
+            back = without(back, leaving);
+        }
+    }
+
+    private Set<String> without(Set<String> members, Set<String> others) {
+        return members.stream().filter(each -> !others.contains(each) && !each.equals(self))
                 .collect(Collectors.toUnmodifiableSet());
+    }
+
+    /**
+     * Who is gone of those that may hold what none of these members does: where they are no majority without whoever came
+     * with nothing, and more are gone than a session has copies beside its first. Who restarted has nothing any more.
+     */
+    private Set<String> missing(Set<String> members) {
+        Set<String> gone = without(left, back);
+        Set<String> forgetful = without(came, back);
+        long remembering = members.stream().filter(each -> !forgetful.contains(each)).count();
+        return gone.size() > backups && !isMajority((int) remembering) ? without(gone, members) : Set.of();
     }
 
     /** The member leaves its side to join the rest of a split cluster ({@code true}), or is done with it. */
@@ -110,7 +166,41 @@ final class Majority {
      * the platform that refuses; where it has counted {@code members} that this does not know of yet, this does.
      */
     synchronized boolean serves(IntSupplier members) {
-        return declared == 1 || (holds ? settled || isOlderThan(MERGE_TIME) : !isMajority(members.getAsInt()));
+        return declared == 1 || (holds ? isServing() : !isMajority(members.getAsInt()));
+    }
+
+    private boolean isServing() {
+        boolean doubts = doubted && nanoTime.getAsLong() - doubtedSince < MERGE_TIME;
+        return holds && !doubts && (settled || isOlderThan(MERGE_TIME));
+    }
+
+    /** How often members came and left; 0 if none did since all was whole, or nothing is served anyway. */
+    synchronized long changes() {
+        return left.isEmpty() && came.isEmpty() || !isServing() ? 0 : changes;
+    }
+
+    /** Every session had all its copies, with the members there were after so many changes. */
+    synchronized void whole(long afterChanges) {
+        if (changes() == afterChanges) {
+            left.clear();
+            came.clear();
+            wasWhole = true;
+        }
+    }
+
+    /** Whom this member waits for, because they may hold what nobody else does. */
+    synchronized Set<String> missed() {
+        return isServing() ? Set.of() : missing(seen);
+    }
+
+    /** How this member stands, for others that ask. */
+    synchronized long condition() {
+        return Condition.of(flags(), seen);
+    }
+
+    private int flags() {
+        return (brings() ? Condition.BRINGS : 0) | (missed().isEmpty() ? 0 : Condition.MISSES)
+                | (isServing() ? Condition.SERVES : 0) | (wasWhole ? Condition.REMEMBERS : 0);
     }
 
     /** Which coming together of a majority this is. */
@@ -119,15 +209,36 @@ final class Majority {
     }
 
     /**
-     * Takes note of who still hands over what it held in a split, so that a side is not taken for one that stood because of
-     * them. Gives whether that is all, so that sessions may be served.
+     * Takes note of how the others stand: who still hands over what it held in a split, so that a side is not taken for one
+     * that stood because of them, nor because of who does not serve; and who of those that left came back with what it held.
+     * Gives whether nothing is waited for, so that sessions may be served.
+     *
+     * @param others flags of {@link Condition} by address
      */
-    synchronized boolean settle(long ofFormation, Set<String> bringing) {
+    synchronized boolean settle(long ofFormation, Map<String, Integer> others) {
         if (formation == ofFormation) {
-            inherited &= isMajority(without(stood, bringing).size());
-            settled |= inherited || bringing.isEmpty() && !brings();
+            back = whose(others, Condition.REMEMBERS);
+            boolean missing = !whose(others, Condition.MISSES).isEmpty() || !missing(seen).isEmpty();
+            if (doubted && missing) {
+                form(seen);
+            }
+            doubted &= !whose(others, Condition.SILENT).isEmpty();
+            Set<String> holdUp = whose(others, Condition.BRINGS | Condition.MISSES | Condition.SILENT);
+            Set<String> idle = without(others.keySet(), whose(others, Condition.SERVES));
+            inherited &= isMajority(without(without(stood, holdUp), idle).size());
+            settled |= inherited || holdUp.isEmpty() && !brings() && !missing;
         }
-        return formation != ofFormation || settled;
+        return formation != ofFormation || settled && !doubted;
+    }
+
+    /** The flags of {@link Condition} in a member's answer; if it sees other members than this one, it shall be asked again. */
+    synchronized int flagsOf(long answer) {
+        return Condition.sees(answer, seen) ? Condition.flags(answer) : Condition.SILENT;
+    }
+
+    private static Set<String> whose(Map<String, Integer> others, int flags) {
+        return others.entrySet().stream().filter(each -> (each.getValue() & flags) != 0).map(Map.Entry::getKey)
+                .collect(Collectors.toUnmodifiableSet());
     }
 
     /**

@@ -27,6 +27,7 @@ final class SelfReport {
     /** Without a file, what its records take is all there is to look at. */
     private static final long MEASURE_SECONDS = 5;
     private static final long ASK_SECONDS = 2;
+    private static final long WHOLE_SECONDS = 1;
     /** While all copies are complete, asking for them again is left out so many times. */
     private static final int LEFT_OUT = 4;
 
@@ -46,7 +47,7 @@ final class SelfReport {
         member = GridMember.of(instance);
         survey = new Survey(instance);
         others = new Others(instance);
-        executor = new ScheduledThreadPoolExecutor(2, work -> {
+        executor = new ScheduledThreadPoolExecutor(3, work -> {
             Thread thread = new Thread(work, "gridsession-report");
             thread.setDaemon(true);
             return thread;
@@ -68,6 +69,7 @@ final class SelfReport {
                 executor.shutdownNow();
             }
         });
+        executor.scheduleWithFixedDelay(this::askWhole, WHOLE_SECONDS, WHOLE_SECONDS, TimeUnit.SECONDS);
         executor.scheduleWithFixedDelay(this::look, 0, file == null ? MEASURE_SECONDS : WRITE_SECONDS, TimeUnit.SECONDS);
         if (file != null) {
             instance.getPartitionService().addPartitionLostListener(this::noteLost);
@@ -130,6 +132,14 @@ final class SelfReport {
             }
         } catch (InterruptedException ended) {
             Thread.currentThread().interrupt();
+        } catch (Throwable busy) { // as in look
+            LOG.log(level(busy), "the other members cannot be asked: {0}", busy.getClass().getName());
+        }
+    }
+
+    private void askWhole() {
+        try {
+            others.askWhole();
         } catch (Throwable busy) { // as in look
             LOG.log(level(busy), "the other members cannot be asked: {0}", busy.getClass().getName());
         }

@@ -5,19 +5,20 @@ import com.hazelcast.core.HazelcastInstance;
 import com.hazelcast.core.HazelcastInstanceNotActiveException;
 import com.hazelcast.nio.serialization.HazelcastSerializationException;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.LongToIntFunction;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * Waits for members that hand over what they held in a split. After a majority came together, until those who make it up
- * have handed over what they held alone: until then a session that only one of them has seems not to be; served too
+ * Waits for members that hold what nobody else does. After a majority came together, until those who make it up have
+ * handed over what they held in a split, and until those are back without whom some session may be missing: who restarted
+ * makes up the number and remembers nothing. Until then a session that only one of them has seems not to be; served too
  * early, it would be made anew, with a higher epoch, and what was acknowledged before would lose the merge. And before a
  * side joins another, until nobody hands over to it.
  */
@@ -48,10 +49,18 @@ final class Settling implements Runnable {
     @Override
     public void run() {
         long began = System.nanoTime();
+        Set<String> told = Set.of();
         try {
-            while (!majority.settle(formation, bringing(instance))) {
+            while (!majority.settle(formation, conditions(instance, majority::flagsOf))) {
+                Set<String> missed = majority.missed();
+                if (!missed.isEmpty() && !missed.equals(told)) {
+                    LOG.log(Level.WARNING, "nothing is served before {0} are back, at most 2 minutes: of some sessions they "
+                            + "may have the only copies that are left", missed);
+                    told = missed;
+                }
                 if (System.nanoTime() - began > Majority.MERGE_TIME) {
-                    LOG.warning("members did not hand over in 2 minutes what they held in a split: serving without it");
+                    LOG.warning("members did not come back, or did not hand over what they held, in 2 minutes: serving "
+                            + "without it");
                     return;
                 }
                 Thread.sleep(PAUSE_MS);
@@ -70,7 +79,7 @@ final class Settling implements Runnable {
     static void awaitHandOver(HazelcastInstance instance) {
         long began = System.nanoTime();
         try {
-            while (!bringing(instance).isEmpty() && System.nanoTime() - began < LEAVES_AFTER) {
+            while (isHandedOverTo(instance) && System.nanoTime() - began < LEAVES_AFTER) {
                 Thread.sleep(PAUSE_MS);
             }
         } catch (HazelcastInstanceNotActiveException ended) {
@@ -80,43 +89,51 @@ final class Settling implements Runnable {
         }
     }
 
-    /** Who of the others hands over; all are asked at once. */
-    private static Set<String> bringing(HazelcastInstance instance) throws InterruptedException {
-        Map<String, Future<Boolean>> asked = new HashMap<>();
-        Set<String> bringing = new HashSet<>();
+    private static boolean isHandedOverTo(HazelcastInstance instance) throws InterruptedException {
+        return conditions(instance, Condition::flags).values().stream().anyMatch(flags -> (flags & (Condition.BRINGS | Condition.SILENT)) != 0);
+    }
+
+    /** How each of the others stands, as its answer is read; all are asked at once. */
+    private static Map<String, Integer> conditions(HazelcastInstance instance, LongToIntFunction flags)
+            throws InterruptedException {
+        Map<String, Future<Long>> asked = new HashMap<>();
+        Map<String, Integer> conditions = new HashMap<>();
         for (Member member : instance.getCluster().getMembers()) {
             if (!member.localMember()) {
                 String address = GridMember.addressOf(member);
                 try {
-                    asked.put(address, instance.getExecutorService(Bringing.EXECUTOR).submitToMember(new Bringing(), member));
+                    asked.put(address, instance.getExecutorService(Condition.EXECUTOR).submitToMember(new Condition(), member));
                 } catch (HazelcastInstanceNotActiveException ended) {
                     throw ended;
                 } catch (RuntimeException failed) {
-                    bringing.add(address); // asked again, unless it has left by then
+                    conditions.put(address, Condition.SILENT); // asked again, unless it has left by then
                 }
             }
         }
         long due = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(ANSWER_MS);
-        for (Map.Entry<String, Future<Boolean>> each : asked.entrySet()) {
-            if (brings(each.getValue(), due - System.nanoTime())) {
-                bringing.add(each.getKey());
-            }
+        for (Map.Entry<String, Future<Long>> each : asked.entrySet()) {
+            conditions.put(each.getKey(), condition(each.getValue(), due - System.nanoTime(), flags));
         }
-        return bringing;
+        return conditions;
     }
 
-    private static boolean brings(Future<Boolean> answer, long patience) throws InterruptedException {
+    private static int condition(Future<Long> answer, long patience, LongToIntFunction flags)
+            throws InterruptedException {
         try {
-            return answer.get(Math.max(0, patience), TimeUnit.NANOSECONDS);
+            return flags.applyAsInt(answer.get(Math.max(0, patience), TimeUnit.NANOSECONDS));
         } catch (ExecutionException failed) {
-            // a member with an older jar does not know the question
-            return !(failed.getCause() instanceof HazelcastSerializationException);
+            return condition(failed.getCause());
         } catch (TimeoutException silent) {
-            return true;
+            return Condition.SILENT;
         } catch (HazelcastInstanceNotActiveException ended) {
             throw ended;
         } catch (RuntimeException failed) {
-            return !(failed instanceof HazelcastSerializationException);
+            return condition(failed);
         }
+    }
+
+    private static int condition(Throwable failed) {
+        // a member with an older jar does not know the question
+        return failed instanceof HazelcastSerializationException ? Condition.NOT_TOLD : Condition.SILENT;
     }
 }

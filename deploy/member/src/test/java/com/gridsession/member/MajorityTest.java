@@ -1,9 +1,14 @@
 package com.gridsession.member;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** As member {@code a} sees it. */
@@ -19,9 +24,13 @@ class MajorityTest {
         majority.see(Set.of(members));
     }
 
-    /** All that was held was handed over, and nobody else brings anything. */
-    private void settle(Majority majority) {
-        assertTrue(majority.settle(majority.formation(), Set.of()));
+    /** All that was held was handed over, and nobody else brings anything; these are back with what they held. */
+    private static void settle(Majority majority, String... back) {
+        assertTrue(majority.settle(majority.formation(), all(Condition.REMEMBERS, back)));
+    }
+
+    private static Map<String, Integer> all(int condition, String... members) {
+        return Stream.of(members).collect(Collectors.toMap(each -> each, each -> condition));
     }
 
     private void joins(String... members) {
@@ -61,7 +70,7 @@ class MajorityTest {
         assertFalse(majority.kept("b"));
         see("a", "b");
         assertFalse(majority.kept("b"), "two minorities that meet are no side that kept it");
-        settle(majority);
+        settle(majority, "b");
         see("a", "b", "c");
         assertTrue(majority.kept("c"), "the two together had a copy of all that was acknowledged");
         pass(Majority.MERGE_TIME + 1);
@@ -169,12 +178,14 @@ class MajorityTest {
         assertFalse(majority.serves(() -> 2), "the platform knows of a majority already");
         see("a", "b");
         assertFalse(majority.serves(() -> 2));
-        assertFalse(majority.settle(majority.formation(), Set.of("b")));
+        assertFalse(majority.settle(majority.formation(), all(Condition.BRINGS, "b")));
         assertFalse(majority.serves(() -> 2));
         settle(majority);
         assertTrue(majority.serves(() -> 2));
         see("a", "b", "c");
         see("a", "c");
+        assertFalse(majority.serves(() -> 2), "c came lately");
+        settle(majority);
         assertTrue(majority.serves(() -> 2), "it kept its majority all the time");
     }
 
@@ -195,10 +206,10 @@ class MajorityTest {
         four.see(Set.of("a", "c", "d"));
         four.merging(false);
         assertTrue(four.brings(), "what b owned is with b alone");
-        assertFalse(four.settle(four.formation(), Set.of()));
+        assertFalse(four.settle(four.formation(), Map.of()));
         four.see(Set.of("a", "b", "c", "d"));
         assertFalse(four.brings());
-        assertTrue(four.settle(four.formation(), Set.of()));
+        assertTrue(four.settle(four.formation(), Map.of()));
         assertFalse(four.kept("b"));
     }
 
@@ -210,7 +221,7 @@ class MajorityTest {
         four.see(Set.of("a", "c", "d"));
         four.merging(false);
         pass(Majority.STANDS_AFTER + 1);
-        assertTrue(four.settle(four.formation(), Set.of()));
+        assertTrue(four.settle(four.formation(), Map.of()));
     }
 
     @Test
@@ -220,14 +231,14 @@ class MajorityTest {
         five.merging(true);
         five.see(Set.of("a", "c", "d", "e"));
         assertTrue(five.kept("a"));
-        assertTrue(five.settle(five.formation(), Set.of()), "what it brings itself does not count there");
+        assertTrue(five.settle(five.formation(), Map.of()), "what it brings itself does not count there");
     }
 
     @Test
     void isNotTakenOverFromOneWhomOthersJustJoined() {
         see("a", "b", "c");
         assertTrue(majority.kept("b"), "as far as it can tell");
-        assertFalse(majority.settle(majority.formation(), Set.of("b")), "c was alone before b came");
+        assertFalse(majority.settle(majority.formation(), all(Condition.BRINGS, "b")), "c was alone before b came");
         assertFalse(majority.kept("b"));
         settle(majority);
         assertFalse(majority.kept("b"));
@@ -247,8 +258,158 @@ class MajorityTest {
         long earlier = majority.formation();
         see("a");
         see("a", "c");
-        assertTrue(majority.settle(earlier, Set.of()), "that one is of the past");
+        assertTrue(majority.settle(earlier, Map.of()), "that one is of the past");
         assertFalse(majority.serves(() -> 2));
+    }
+
+    /** c is cut off and b crashes: what those two had copies of is with c alone, and b remembers nothing. */
+    @Test
+    void doesNotServeWithoutWhomItMayMissSessions() {
+        see("a", "b", "c");
+        settle(majority);
+        see("a", "b");
+        see("a");
+        see("a", "b");
+        assertFalse(majority.settle(majority.formation(), Map.of("b", 0)));
+        assertEquals(Set.of("c"), majority.missed());
+        assertFalse(majority.serves(() -> 2));
+        see("a", "b", "c");
+        assertFalse(majority.settle(majority.formation(), Map.of("b", 0, "c", Condition.BRINGS | Condition.REMEMBERS)));
+        settle(majority, "c");
+        assertTrue(majority.serves(() -> 3));
+        assertFalse(majority.kept("c"), "it brought what may be newer");
+    }
+
+    /** The same, where the restarted member comes before it is noticed that c is gone: the majority is there all the time. */
+    @Test
+    void doesNotServeWithoutWhomItMayMissSessionsThoughItAlwaysWasAMajority() {
+        see("a", "b", "c");
+        settle(majority);
+        majority.whole(majority.changes());
+        see("a", "c");
+        assertTrue(majority.serves(() -> 2));
+        see("a", "b", "c");
+        assertTrue(majority.serves(() -> 3));
+        assertTrue(majority.see(Set.of("a", "b")), "that has to be looked into");
+        assertFalse(majority.settle(majority.formation(), Map.of("b", Condition.SERVES)));
+        assertEquals(Set.of("c"), majority.missed());
+        assertFalse(majority.serves(() -> 2));
+    }
+
+    /** As the restarted member sees it, which never heard of the others' loss. */
+    @Test
+    void doesNotServeAfterItsStartIfOthersMissWhoLeaves() {
+        see("a", "b", "c");
+        assertTrue(majority.settle(majority.formation(), all(Condition.SERVES, "b", "c")));
+        assertTrue(majority.see(Set.of("a", "b")));
+        assertFalse(majority.settle(majority.formation(), Map.of("b", Condition.MISSES | Condition.REMEMBERS)));
+        assertFalse(majority.serves(() -> 2));
+    }
+
+    @Test
+    void goesOnIfOneLeavesOfAllThatHadTheirCopies() {
+        see("a", "b", "c");
+        settle(majority);
+        majority.whole(majority.changes());
+        assertFalse(majority.see(Set.of("a", "b")));
+        assertTrue(majority.serves(() -> 2));
+    }
+
+    @Test
+    void missesNobodyWhoCameBackWithWhatItHeldOrRestarted() {
+        see("a", "b", "c");
+        settle(majority);
+        see("a");
+        see("a", "b");
+        settle(majority, "b");
+        assertEquals(Set.of(), majority.missed(), "it has a copy of all that c has");
+
+        see("a");
+        see("a", "b");
+        assertFalse(majority.settle(majority.formation(), Map.of("b", 0)));
+        see("a", "b", "c");
+        assertTrue(majority.settle(majority.formation(), Map.of("b", 0, "c", 0)), "what both had is lost: nobody is left");
+    }
+
+    @Test
+    void missesNobodyWithoutWhomAllCopiesWereThere() {
+        see("a", "b", "c");
+        settle(majority);
+        see("a", "b");
+        majority.whole(majority.changes());
+        see("a");
+        see("a", "c");
+        assertTrue(majority.settle(majority.formation(), Map.of("c", 0)));
+    }
+
+    @Test
+    void isNotWholeWithoutOneThatLeftMeanwhile() {
+        Majority five = new Majority("a", 5, 2, () -> now);
+        five.see(Set.of("a", "b", "c", "d", "e"));
+        settle(five);
+        five.whole(five.changes());
+        assertEquals(0, five.changes());
+        five.see(Set.of("a", "b", "c", "d"));
+        long asked = five.changes();
+        five.see(Set.of("a", "b", "c"));
+        five.whole(asked);
+        assertNotEquals(0, five.changes());
+        five.whole(five.changes());
+        assertEquals(0, five.changes());
+    }
+
+    @Test
+    void waitsForWhomItMayMissForAWhileOnly() {
+        see("a", "b", "c");
+        settle(majority);
+        see("a");
+        see("a", "b");
+        pass(Majority.MERGE_TIME + 1);
+        assertEquals(Set.of(), majority.missed());
+        assertTrue(majority.serves(() -> 2));
+    }
+
+    @Test
+    void isNotTakenOverFromOnesWhoWait() {
+        Majority joining = new Majority("c", 3, 1, () -> now);
+        joining.see(Set.of("a", "b", "c"));
+        assertFalse(joining.settle(joining.formation(), all(Condition.MISSES, "a", "b")));
+        assertFalse(joining.kept("a"));
+        assertTrue(joining.settle(joining.formation(), all(Condition.SERVES, "a", "b")), "they have it by now");
+    }
+
+    @Test
+    void tellsHowItStands() {
+        see("a");
+        assertTells(0);
+        see("a", "b", "c");
+        assertTells(0);
+        settle(majority);
+        assertTells(Condition.SERVES);
+        majority.whole(majority.changes());
+        assertTells(Condition.SERVES | Condition.REMEMBERS);
+        see("a");
+        assertTells(Condition.MISSES | Condition.REMEMBERS);
+        majority.merging(true);
+        assertTells(Condition.BRINGS | Condition.MISSES | Condition.REMEMBERS);
+    }
+
+    private void assertTells(int flags) {
+        assertEquals(flags, majority.flagsOf(majority.condition()));
+    }
+
+    @Test
+    void asksAgainWhoSeesOtherMembers() {
+        see("a", "b", "c");
+        settle(majority);
+        long answer = Condition.of(Condition.SERVES, Set.of("a", "b", "c"));
+        assertEquals(Condition.SERVES, majority.flagsOf(answer));
+        see("a", "b");
+        assertEquals(Condition.SILENT, majority.flagsOf(answer));
+        assertFalse(majority.settle(majority.formation(), all(Condition.SILENT, "b")));
+        assertFalse(majority.serves(() -> 2), "it may be told of a loss yet");
+        pass(Majority.MERGE_TIME + 1);
+        assertTrue(majority.serves(() -> 2));
     }
 
     @Test
