@@ -1,6 +1,7 @@
 package com.gridsession.member;
 
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 
 /** Asks a member how it stands, of what the flags below say. Sent to the member itself. */
@@ -13,7 +14,7 @@ public final class Condition extends Bodiless implements Callable<Long> {
     static final int MISSES = 2;
     /** It serves: what its side holds is whole. */
     static final int SERVES = 4;
-    /** All was whole once since it was started: it came with what it was told then, or has been given it. */
+    /** It came from a split, with what it was told when it served. */
     static final int REMEMBERS = 8;
     private static final int FLAGS = 0xFF;
     /** It did not answer, or sees other members than the one who asks. */
@@ -23,7 +24,7 @@ public final class Condition extends Bodiless implements Callable<Long> {
 
     /** An answer: flags, and which members were seen when they were true. */
     static long of(int flags, Set<String> seen) {
-        return (long) seen.hashCode() << Integer.SIZE | flags;
+        return (long) hash(seen) << Integer.SIZE | flags;
     }
 
     static int flags(long answer) {
@@ -31,7 +32,12 @@ public final class Condition extends Bodiless implements Callable<Long> {
     }
 
     static boolean sees(long answer, Set<String> members) {
-        return (int) (answer >>> Integer.SIZE) == members.hashCode();
+        return (int) (answer >>> Integer.SIZE) == hash(members);
+    }
+
+    private static int hash(Set<String> members) {
+        // a set's own is a sum, and alike for many sets of addresses that differ in their ports only
+        return new TreeSet<>(members).toString().hashCode();
     }
 
     @Override

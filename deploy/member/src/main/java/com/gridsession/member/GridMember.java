@@ -4,6 +4,10 @@ import com.hazelcast.cluster.Member;
 import com.hazelcast.cluster.MembershipEvent;
 import com.hazelcast.cluster.MembershipListener;
 import com.hazelcast.core.HazelcastInstance;
+import com.hazelcast.instance.impl.HazelcastInstanceImpl;
+import com.hazelcast.instance.impl.HazelcastInstanceProxy;
+import com.hazelcast.internal.partition.PartitionReplica;
+import java.util.HashSet;
 import java.util.Properties;
 import java.util.Set;
 import java.util.function.LongSupplier;
@@ -26,6 +30,8 @@ final class GridMember implements MembershipListener {
     private final Majority majority;
     private final SteadyTime time;
     private final Counters counters = new Counters();
+    /** The platform makes a set of its own of each list of members. */
+    private volatile Set<Member> known;
     private volatile String refusal;
     private volatile long held;
 
@@ -93,8 +99,36 @@ final class GridMember implements MembershipListener {
         return majority.condition();
     }
 
+    /** Takes note of which members hold copies of the same sessions. */
+    void noteHolders() {
+        long changes = majority.changes();
+        var member = instance instanceof HazelcastInstanceProxy proxy ? proxy.getOriginal() : (HazelcastInstanceImpl) instance;
+        var partitions = member.node.getPartitionService();
+        Set<Set<String>> holders = new HashSet<>();
+        for (int partition = 0; partition < partitions.getPartitionCount(); partition++) {
+            Set<String> addresses = new HashSet<>();
+            for (int replica = 0; replica <= backups; replica++) {
+                PartitionReplica holder = partitions.getPartition(partition, false).getReplica(replica);
+                if (holder != null) {
+                    addresses.add(holder.address().toString());
+                }
+            }
+            holders.add(addresses);
+        }
+        // a member is no member any more before its copies are no copies
+        majority.hold(changes, addresses(instance.getCluster().getMembers()), holders);
+    }
+
+    private static Set<String> addresses(Set<Member> members) {
+        return members.stream().map(GridMember::addressOf).collect(Collectors.toUnmodifiableSet());
+    }
+
     /** Whether sessions are served now. */
     boolean serves() {
+        if (instance.getCluster().getMembers() != known) {
+            // its partitions change hands before its events come
+            refresh(null);
+        }
         return majority.serves(() -> instance.getCluster().getMembers().size());
     }
 
@@ -120,14 +154,19 @@ final class GridMember implements MembershipListener {
     @Override
     public void memberRemoved(MembershipEvent event) {
         // as it was then: others may be there by now, and a majority that was lost has to come together again
-        refresh(event.getMembers());
+        Set<Member> left = new HashSet<>(event.getMembers());
+        // one that restarted may be there again, at the same address
+        left.removeIf(member -> member.getAddress().equals(event.getMember().getAddress()));
+        refresh(left);
+        refresh(null);
     }
 
     /** These members are there; null for those who are there now. */
     private synchronized void refresh(Set<Member> seen) {
         Set<Member> members = seen != null ? seen : instance.getCluster().getMembers();
+        known = members;
         refusal = refusalOf(members);
-        if (majority.see(members.stream().map(GridMember::addressOf).collect(Collectors.toUnmodifiableSet()))) {
+        if (majority.see(addresses(members))) {
             Settling.begin(instance, majority, majority.formation());
         }
     }

@@ -28,12 +28,13 @@ final class Majority {
     private final int declared;
     private final boolean minorityMayHoldAll;
     private final LongSupplier nanoTime;
-    private final int backups;
     private final Set<String> parted = someMembers();
-    /** Who left, and who came, since every session was last known to have all its copies. */
+    /** Each of these has all there is of some sessions, as it was when that was last looked at. */
+    private Set<Set<String>> copies = Set.of();
+    /** Who left, and whether anybody came, since then. */
     private final Set<String> left = someMembers();
-    private final Set<String> came = someMembers();
-    /** Who came with what it had been told before: from a split, not from a start. */
+    private boolean joined;
+    /** Who of them came back with what it held: from a split, not from a start. */
     private Set<String> back = Set.of();
     private long changes;
     private Set<String> seen = Set.of();
@@ -49,8 +50,10 @@ final class Majority {
     /** Whether it is not known yet if it may go on serving without one that left. */
     private boolean doubted;
     private long doubtedSince;
-    /** Whether all was whole once since this member was started, so that it holds what it is believed to hold. */
-    private boolean wasWhole;
+    /** Whether this member has served since it was started. */
+    private boolean served;
+    /** Whether it came from a split to those who are there now, after it had served. */
+    private boolean remembers;
     private long formation;
     private long since;
 
@@ -61,7 +64,6 @@ final class Majority {
     Majority(String self, int declared, int backups, LongSupplier nanoTime) {
         this.self = self;
         this.declared = declared;
-        this.backups = backups;
         this.minorityMayHoldAll = declared - (declared / 2 + 1) > backups;
         this.nanoTime = nanoTime;
     }
@@ -84,8 +86,10 @@ final class Majority {
     synchronized boolean see(Set<String> members) {
         boolean majority = isMajority(members.size());
         boolean joins = majority && !holds;
-        boolean weakened = majority && isServing() && !came.isEmpty() && !members.containsAll(seen);
+        boolean serving = isServing();
+        boolean leaves = !members.containsAll(seen);
         note(members);
+        boolean weakened = majority && serving && leaves && (joined || !missing(members).isEmpty());
         if (joins) {
             formation++;
             form(members);
@@ -126,7 +130,7 @@ final class Majority {
         if (!leaving.isEmpty() || !coming.isEmpty()) {
             changes++;
             left.addAll(leaving);
-            came.addAll(coming);
+            joined |= !coming.isEmpty();
             back = without(back, leaving);
         }
     }
@@ -137,20 +141,21 @@ final class Majority {
     }
 
     /**
-     * Who is gone of those that may hold what none of these members does: where they are no majority without whoever came
-     * with nothing, and more are gone than a session has copies beside its first. Who restarted has nothing any more.
+     * Who is gone of those that alone have some sessions; who restarted has nothing any more. Nobody where all that were
+     * declared are there, for then nobody else is anywhere; nor where so few may hold all copies that a majority goes on
+     * without them anyway.
      */
     private Set<String> missing(Set<String> members) {
         Set<String> gone = without(left, back);
-        Set<String> forgetful = without(came, back);
-        long remembering = members.stream().filter(each -> !forgetful.contains(each)).count();
-        return gone.size() > backups && !isMajority((int) remembering) ? without(gone, members) : Set.of();
+        return minorityMayHoldAll || members.size() >= declared ? Set.of() : copies.stream().filter(gone::containsAll)
+                .flatMap(holders -> without(holders, members).stream()).collect(Collectors.toUnmodifiableSet());
     }
 
     /** The member leaves its side to join the rest of a split cluster ({@code true}), or is done with it. */
     synchronized void merging(boolean begins) {
         merging = begins;
         if (begins) {
+            remembers |= served;
             ownSide = seen;
             holds = false;
         }
@@ -174,17 +179,23 @@ final class Majority {
         return holds && !doubts && (settled || isOlderThan(MERGE_TIME));
     }
 
-    /** How often members came and left; 0 if none did since all was whole, or nothing is served anyway. */
+    /** How often members came and left. */
     synchronized long changes() {
-        return left.isEmpty() && came.isEmpty() || !isServing() ? 0 : changes;
+        return changes;
     }
 
-    /** Every session had all its copies, with the members there were after so many changes. */
-    synchronized void whole(long afterChanges) {
-        if (changes() == afterChanges) {
+    /**
+     * Takes note of who has copies of the same sessions, if all that is known of is served and members did not change
+     * meanwhile.
+     *
+     * @param afterChanges as it was before the copies were looked at
+     * @param members who was there afterwards
+     */
+    synchronized void hold(long afterChanges, Set<String> members, Set<Set<String>> holders) {
+        if (changes == afterChanges && isServing() && members.equals(seen)) {
+            copies = holders;
             left.clear();
-            came.clear();
-            wasWhole = true;
+            joined = false;
         }
     }
 
@@ -200,7 +211,7 @@ final class Majority {
 
     private int flags() {
         return (brings() ? Condition.BRINGS : 0) | (missed().isEmpty() ? 0 : Condition.MISSES)
-                | (isServing() ? Condition.SERVES : 0) | (wasWhole ? Condition.REMEMBERS : 0);
+                | (isServing() ? Condition.SERVES : 0) | (remembers ? Condition.REMEMBERS : 0);
     }
 
     /** Which coming together of a majority this is. */
@@ -221,12 +232,14 @@ final class Majority {
             boolean missing = !whose(others, Condition.MISSES).isEmpty() || !missing(seen).isEmpty();
             if (doubted && missing) {
                 form(seen);
+                since = doubtedSince;
             }
             doubted &= !whose(others, Condition.SILENT).isEmpty();
             Set<String> holdUp = whose(others, Condition.BRINGS | Condition.MISSES | Condition.SILENT);
             Set<String> idle = without(others.keySet(), whose(others, Condition.SERVES));
             inherited &= isMajority(without(without(stood, holdUp), idle).size());
             settled |= inherited || holdUp.isEmpty() && !brings() && !missing;
+            served |= isServing();
         }
         return formation != ofFormation || settled && !doubted;
     }

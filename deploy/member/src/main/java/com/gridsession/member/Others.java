@@ -48,14 +48,6 @@ final class Others {
         }
     }
 
-    /** Asks, after members came or left, whether every session has all its copies. */
-    void askWhole() {
-        long changes = member.majority().changes();
-        if (changes != 0 && instance.getPartitionService().isClusterSafe()) {
-            member.majority().whole(changes);
-        }
-    }
-
     private boolean hasRoomForCopies() {
         return instance.getCluster().getMembers().stream().filter(each -> !each.isLiteMember()).count() > member.backups();
     }

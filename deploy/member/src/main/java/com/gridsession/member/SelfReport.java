@@ -27,7 +27,7 @@ final class SelfReport {
     /** Without a file, what its records take is all there is to look at. */
     private static final long MEASURE_SECONDS = 5;
     private static final long ASK_SECONDS = 2;
-    private static final long WHOLE_SECONDS = 1;
+    private static final long HOLDERS_MS = 200;
     /** While all copies are complete, asking for them again is left out so many times. */
     private static final int LEFT_OUT = 4;
 
@@ -69,7 +69,7 @@ final class SelfReport {
                 executor.shutdownNow();
             }
         });
-        executor.scheduleWithFixedDelay(this::askWhole, WHOLE_SECONDS, WHOLE_SECONDS, TimeUnit.SECONDS);
+        executor.scheduleWithFixedDelay(this::noteHolders, 0, HOLDERS_MS, TimeUnit.MILLISECONDS);
         executor.scheduleWithFixedDelay(this::look, 0, file == null ? MEASURE_SECONDS : WRITE_SECONDS, TimeUnit.SECONDS);
         if (file != null) {
             instance.getPartitionService().addPartitionLostListener(this::noteLost);
@@ -137,11 +137,11 @@ final class SelfReport {
         }
     }
 
-    private void askWhole() {
+    private void noteHolders() {
         try {
-            others.askWhole();
+            member.noteHolders();
         } catch (Throwable busy) { // as in look
-            LOG.log(level(busy), "the other members cannot be asked: {0}", busy.getClass().getName());
+            LOG.log(level(busy), "it cannot be seen who holds copies: {0}", busy.getClass().getName());
         }
     }
 
