@@ -100,7 +100,7 @@ final class GridMember implements MembershipListener {
     }
 
     /** Takes note of which members hold copies of the same sessions. */
-    void noteHolders() {
+    void noteCopies() {
         long changes = majority.changes();
         var member = instance instanceof HazelcastInstanceProxy proxy ? proxy.getOriginal() : (HazelcastInstanceImpl) instance;
         var partitions = member.node.getPartitionService();
@@ -116,7 +116,7 @@ final class GridMember implements MembershipListener {
             holders.add(addresses);
         }
         // a member is no member any more before its copies are no copies
-        majority.hold(changes, addresses(instance.getCluster().getMembers()), holders);
+        majority.noteCopies(changes, addresses(instance.getCluster().getMembers()), holders);
     }
 
     private static Set<String> addresses(Set<Member> members) {

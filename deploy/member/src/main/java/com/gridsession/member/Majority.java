@@ -11,8 +11,9 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Whether this member's side of a split kept the majority of the declared members. When sides merge the others already
- * count as members again, so it must be remembered how it was before they came, and who was there.
+ * Whether this member's side of a split kept the majority of the declared members, and whether those who make it up have all
+ * that was acknowledged. When sides merge the others already count as members again, and who restarted counts without having
+ * anything: so it must be remembered how it was before they came, who was there, and who had copies of what.
  */
 final class Majority {
     /** For how long after a majority came together entries of a merge may still arrive, of which nobody can tell. */
@@ -22,7 +23,7 @@ final class Majority {
     /** The address of a member whose jar is too old to tell it when it merges. */
     static final String NOT_TOLD = "";
     /** Most members remembered that left: more than any grid has, though each restart may bring another address. */
-    private static final int MOST_PARTED = 1_000;
+    private static final int MOST_REMEMBERED = 1_000;
 
     private final String self;
     private final int declared;
@@ -74,7 +75,7 @@ final class Majority {
 
             @Override
             protected boolean removeEldestEntry(Map.Entry<String, Boolean> eldest) {
-                return size() > MOST_PARTED;
+                return size() > MOST_REMEMBERED;
             }
         });
     }
@@ -185,13 +186,13 @@ final class Majority {
     }
 
     /**
-     * Takes note of who has copies of the same sessions, if all that is known of is served and members did not change
-     * meanwhile.
+     * Takes note of who has copies of the same sessions. It is left as it was while nothing is served, as copies that were
+     * lost are replaced by empty ones; and if members came or left while the copies were looked at.
      *
-     * @param afterChanges as it was before the copies were looked at
+     * @param afterChanges the {@link #changes} before the copies were looked at
      * @param members who was there afterwards
      */
-    synchronized void hold(long afterChanges, Set<String> members, Set<Set<String>> holders) {
+    synchronized void noteCopies(long afterChanges, Set<String> members, Set<Set<String>> holders) {
         if (changes == afterChanges && isServing() && members.equals(seen)) {
             copies = holders;
             left.clear();

@@ -14,9 +14,10 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * Looks at this member every few seconds: how much its records take, for the probe to tell; and, if a file is named, all
- * metrics, which are written to it whole or not at all, for the node that started it to serve. A file, so that nothing
- * listens and nobody waits: it is told also while the grid refuses, and its age tells that the member stands still.
+ * Looks at this member again and again: who has copies of the same sessions, for it to know whom it may do without; how
+ * much its records take, for the probe to tell; and, if a file is named, all metrics, which are written to it whole or
+ * not at all, for the node that started it to serve. A file, so that nothing listens and nobody waits: it is told also
+ * while the grid refuses, and its age tells that the member stands still.
  */
 final class SelfReport {
     /** Property of Hazelcast's configuration, else of the JVM: where to write to. */
@@ -27,7 +28,8 @@ final class SelfReport {
     /** Without a file, what its records take is all there is to look at. */
     private static final long MEASURE_SECONDS = 5;
     private static final long ASK_SECONDS = 2;
-    private static final long HOLDERS_MS = 200;
+    /** Who leaves within so long after it was given the only copies is not known to have them. */
+    private static final long COPIES_MS = 200;
     /** While all copies are complete, asking for them again is left out so many times. */
     private static final int LEFT_OUT = 4;
 
@@ -69,7 +71,7 @@ final class SelfReport {
                 executor.shutdownNow();
             }
         });
-        executor.scheduleWithFixedDelay(this::noteHolders, 0, HOLDERS_MS, TimeUnit.MILLISECONDS);
+        executor.scheduleWithFixedDelay(this::noteCopies, 0, COPIES_MS, TimeUnit.MILLISECONDS);
         executor.scheduleWithFixedDelay(this::look, 0, file == null ? MEASURE_SECONDS : WRITE_SECONDS, TimeUnit.SECONDS);
         if (file != null) {
             instance.getPartitionService().addPartitionLostListener(this::noteLost);
@@ -137,9 +139,9 @@ final class SelfReport {
         }
     }
 
-    private void noteHolders() {
+    private void noteCopies() {
         try {
-            member.noteHolders();
+            member.noteCopies();
         } catch (Throwable busy) { // as in look
             LOG.log(level(busy), "it cannot be seen who holds copies: {0}", busy.getClass().getName());
         }

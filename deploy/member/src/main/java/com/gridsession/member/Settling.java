@@ -90,7 +90,8 @@ final class Settling implements Runnable {
     }
 
     private static boolean isHandedOverTo(HazelcastInstance instance) throws InterruptedException {
-        return conditions(instance, Condition::flags).values().stream().anyMatch(flags -> (flags & (Condition.BRINGS | Condition.SILENT)) != 0);
+        return conditions(instance, Condition::flags).values().stream()
+                .anyMatch(flags -> (flags & (Condition.BRINGS | Condition.SILENT)) != 0);
     }
 
     /** How each of the others stands, as its answer is read; all are asked at once. */

@@ -29,11 +29,18 @@ class MajorityTest {
         assertTrue(majority.settle(majority.formation(), all(Condition.REMEMBERS, back)));
     }
 
+    /** All three are there, and each two of them have copies of the same sessions. */
+    private void servesWithAllCopies() {
+        see("a", "b", "c");
+        settle(majority);
+        hold("a", "b", "c");
+    }
+
     /** Each session has two copies, on any two of these members. */
     private void hold(String... members) {
         Set<Set<String>> pairs = Stream.of(members).flatMap(one -> Stream.of(members).filter(other -> !other.equals(one))
                 .map(other -> Set.of(one, other))).collect(Collectors.toSet());
-        majority.hold(majority.changes(), Set.of(members), pairs);
+        majority.noteCopies(majority.changes(), Set.of(members), pairs);
     }
 
     private static Map<String, Integer> all(int condition, String... members) {
@@ -272,9 +279,7 @@ class MajorityTest {
     /** c is cut off and b crashes: what those two had copies of is with c alone, and b remembers nothing. */
     @Test
     void doesNotServeWithoutWhomItMayMissSessions() {
-        see("a", "b", "c");
-        settle(majority);
-        hold("a", "b", "c");
+        servesWithAllCopies();
         see("a", "b");
         see("a");
         see("a", "b");
@@ -291,9 +296,7 @@ class MajorityTest {
     /** The same, where the restarted member comes before it is noticed that c is gone: the majority is there all the time. */
     @Test
     void doesNotServeWithoutWhomItMayMissSessionsThoughItAlwaysWasAMajority() {
-        see("a", "b", "c");
-        settle(majority);
-        hold("a", "b", "c");
+        servesWithAllCopies();
         see("a", "c");
         assertTrue(majority.serves(() -> 2));
         see("a", "b", "c");
@@ -317,9 +320,7 @@ class MajorityTest {
     /** Leaving and coming may be seen at once, and at another address, where nobody can tell who restarted. */
     @Test
     void looksIntoWhoLeavesAsAnotherComes() {
-        see("a", "b", "c");
-        settle(majority);
-        hold("a", "b", "c");
+        servesWithAllCopies();
         see("a", "c");
         assertTrue(majority.see(Set.of("a", "d")));
         assertFalse(majority.settle(majority.formation(), Map.of("d", 0)));
@@ -330,18 +331,14 @@ class MajorityTest {
 
     @Test
     void goesOnIfOneLeavesOfAllThatHadTheirCopies() {
-        see("a", "b", "c");
-        settle(majority);
-        hold("a", "b", "c");
+        servesWithAllCopies();
         assertFalse(majority.see(Set.of("a", "b")));
         assertTrue(majority.serves(() -> 2));
     }
 
     @Test
     void missesNobodyWhoCameBackWithWhatItHeldOrRestarted() {
-        see("a", "b", "c");
-        settle(majority);
-        hold("a", "b", "c");
+        servesWithAllCopies();
         see("a");
         see("a", "b");
         settle(majority, "b");
@@ -356,9 +353,7 @@ class MajorityTest {
 
     @Test
     void missesNobodyWithoutWhomAllCopiesWereThere() {
-        see("a", "b", "c");
-        settle(majority);
-        hold("a", "b", "c");
+        servesWithAllCopies();
         see("a", "b");
         hold("a", "b");
         see("a");
@@ -372,9 +367,9 @@ class MajorityTest {
         settle(majority);
         see("a", "b");
         settle(majority);
-        majority.hold(majority.changes(), Set.of("a", "b"), Set.of(Set.of("a", "b"), Set.of("b")));
+        majority.noteCopies(majority.changes(), Set.of("a", "b"), Set.of(Set.of("a", "b"), Set.of("b")));
         see("a", "b", "c");
-        majority.hold(majority.changes(), Set.of("a", "b", "c"), Set.of(Set.of("a", "b"), Set.of("b")));
+        majority.noteCopies(majority.changes(), Set.of("a", "b", "c"), Set.of(Set.of("a", "b"), Set.of("b")));
         assertTrue(majority.see(Set.of("a", "c")), "not all had been copied to a again");
         assertFalse(majority.settle(majority.formation(), Map.of("c", Condition.SERVES)));
         assertEquals(Set.of("b"), majority.missed());
@@ -382,16 +377,14 @@ class MajorityTest {
 
     @Test
     void doesNotTakeNoteOfCopiesWhileMembersChangeOrNothingIsServed() {
-        see("a", "b", "c");
-        settle(majority);
-        hold("a", "b", "c");
+        servesWithAllCopies();
         long before = majority.changes();
         Set<Set<String>> promoted = Set.of(Set.of("a"));
-        majority.hold(before, Set.of("a"), promoted);
+        majority.noteCopies(before, Set.of("a"), promoted);
         see("a", "b");
-        majority.hold(before, Set.of("a", "b"), promoted);
+        majority.noteCopies(before, Set.of("a", "b"), promoted);
         see("a");
-        majority.hold(majority.changes(), Set.of("a"), promoted);
+        majority.noteCopies(majority.changes(), Set.of("a"), promoted);
         see("a", "b");
         assertFalse(majority.settle(majority.formation(), Map.of("b", 0)));
         assertEquals(Set.of("c"), majority.missed());
@@ -402,7 +395,7 @@ class MajorityTest {
         Majority five = new Majority("a", 5, 1, () -> now);
         five.see(Set.of("a", "b", "c", "d", "e"));
         settle(five);
-        five.hold(five.changes(), Set.of("a", "b", "c", "d", "e"), Set.of(Set.of("d", "e")));
+        five.noteCopies(five.changes(), Set.of("a", "b", "c", "d", "e"), Set.of(Set.of("d", "e")));
         five.see(Set.of("a", "b", "c", "d"));
         assertFalse(five.see(Set.of("a", "b", "c")));
         assertTrue(five.serves(() -> 3));
@@ -410,9 +403,7 @@ class MajorityTest {
 
     @Test
     void waitsForWhomItMayMissForAWhileOnly() {
-        see("a", "b", "c");
-        settle(majority);
-        hold("a", "b", "c");
+        servesWithAllCopies();
         see("a");
         see("a", "b");
         pass(Majority.MERGE_TIME + 1);
