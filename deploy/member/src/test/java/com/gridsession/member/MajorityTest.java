@@ -412,6 +412,20 @@ class MajorityTest {
     }
 
     @Test
+    void waitsNoLongerWhereItIsToldLateWhomItMayMiss() {
+        servesWithAllCopies();
+        see("a", "c");
+        see("a", "b", "c");
+        see("a", "b");
+        pass(Majority.MERGE_TIME - 1);
+        assertFalse(majority.settle(majority.formation(), all(Condition.SILENT, "b")));
+        assertFalse(majority.settle(majority.formation(), all(Condition.MISSES, "b")));
+        assertFalse(majority.serves(() -> 2));
+        pass(2);
+        assertTrue(majority.serves(() -> 2));
+    }
+
+    @Test
     void isNotTakenOverFromOnesWhoWait() {
         Majority joining = new Majority("c", 3, 1, () -> now);
         joining.see(Set.of("a", "b", "c"));
