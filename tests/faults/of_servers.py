@@ -11,6 +11,8 @@ from tests.faults.fault import Fault, Planned
 from tests.faults.place import Grid
 
 _WHOLE_SECONDS: Final = 90.0
+_REFUSED_SECONDS: Final = 90.0
+"""From a member's start until it has refused and handed over, for at most a minute, what it was given when it joined."""
 
 
 class Kill(Fault):
@@ -137,8 +139,8 @@ class FarClock(NearClock):
         for number in self.servers:
             host = self.grid.hosts[number]
             host.hold()
-            if not host.wait_ended(60.0):
-                self.complaints.append(f"{host.name} serves with a clock that is 30 s off")
+            if not host.wait_ended(_REFUSED_SECONDS):
+                self.complaints.append(f"{host.name} has not ended with a clock that is 30 s off")
 
 
 class OutOfMemory(_Grid):

@@ -40,6 +40,7 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
     private final Map<String, UUID> listening = new ConcurrentHashMap<>();
     private final Thread thread = new Thread(this::work, "gridsession-globals");
     private volatile boolean stopped;
+    private boolean hearing;
     private long nextSweep;
 
     /** One global that changed; without a name: there may be any change. */
@@ -55,8 +56,6 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
     void start() {
         instance.addDistributedObjectListener(this);
         instance.getCluster().addMembershipListener(this);
-        instance.getPartitionService().addMigrationListener(this);
-        instance.getPartitionService().addPartitionLostListener(this);
         note(Change.ANY);
         thread.start();
     }
@@ -88,11 +87,23 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
                     pending.remove(change);
                 }
                 serve(change);
+                hear();
             } catch (InterruptedException stop) {
                 return;
             } catch (RuntimeException failed) {
                 reschedule(failed);
             }
+        }
+    }
+
+    /** Each other member must agree, which fails while one does not answer: no reason for this one not to start. */
+    private void hear() {
+        if (!hearing) {
+            instance.getPartitionService().addMigrationListener(this);
+            instance.getPartitionService().addPartitionLostListener(this);
+            hearing = true;
+            // what moved until now was not told
+            note(Change.ANY);
         }
     }
 

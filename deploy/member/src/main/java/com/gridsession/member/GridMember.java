@@ -6,6 +6,7 @@ import com.hazelcast.cluster.MembershipListener;
 import com.hazelcast.core.HazelcastInstance;
 import com.hazelcast.instance.impl.HazelcastInstanceImpl;
 import com.hazelcast.instance.impl.HazelcastInstanceProxy;
+import com.hazelcast.internal.partition.InternalPartitionService;
 import com.hazelcast.internal.partition.PartitionReplica;
 import java.util.HashSet;
 import java.util.Properties;
@@ -102,8 +103,7 @@ final class GridMember implements MembershipListener {
     /** Takes note of which members hold copies of the same sessions. */
     void noteCopies() {
         long changes = majority.changes();
-        var member = instance instanceof HazelcastInstanceProxy proxy ? proxy.getOriginal() : (HazelcastInstanceImpl) instance;
-        var partitions = member.node.getPartitionService();
+        var partitions = partitions(instance);
         Set<Set<String>> holders = new HashSet<>();
         for (int partition = 0; partition < partitions.getPartitionCount(); partition++) {
             Set<String> addresses = new HashSet<>();
@@ -117,6 +117,12 @@ final class GridMember implements MembershipListener {
         }
         // a member is no member any more before its copies are no copies
         majority.noteCopies(changes, addresses(instance.getCluster().getMembers()), holders);
+    }
+
+    /** What the platform itself asks: who holds which copy, and listeners that no other member must agree to. */
+    static InternalPartitionService partitions(HazelcastInstance instance) {
+        var member = instance instanceof HazelcastInstanceProxy proxy ? proxy.getOriginal() : (HazelcastInstanceImpl) instance;
+        return member.node.getPartitionService();
     }
 
     private static Set<String> addresses(Set<Member> members) {

@@ -74,7 +74,7 @@ final class SelfReport {
         executor.scheduleWithFixedDelay(this::noteCopies, 0, COPIES_MS, TimeUnit.MILLISECONDS);
         executor.scheduleWithFixedDelay(this::look, 0, file == null ? MEASURE_SECONDS : WRITE_SECONDS, TimeUnit.SECONDS);
         if (file != null) {
-            instance.getPartitionService().addPartitionLostListener(this::noteLost);
+            GridMember.partitions(instance).addLocalPartitionLostListener(this::noteLost);
             executor.scheduleWithFixedDelay(this::ask, 0, ASK_SECONDS, TimeUnit.SECONDS);
         }
     }

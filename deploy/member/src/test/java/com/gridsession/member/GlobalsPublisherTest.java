@@ -9,6 +9,7 @@ import com.hazelcast.map.IMap;
 import com.hazelcast.replicatedmap.ReplicatedMap;
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -107,5 +108,19 @@ class GlobalsPublisherTest {
         view(grid.member(0)).put("kept", new byte[] {1});
         grid.kill(grid.member(2));
         Grid.await(() -> isShown("kept"));
+    }
+
+    @Test
+    void aMemberStartsThoughAnotherDoesNotAgreeToTellIt() throws IOException {
+        grid.kill(grid.member(2));
+        CountDownLatch answers = Grid.distract(grid.member(1));
+        try {
+            grid.join(3);
+        } finally {
+            answers.countDown();
+        }
+        grid.awaitWhole();
+        set("greeting", 1);
+        Grid.await(() -> isShown("greeting"));
     }
 }

@@ -42,7 +42,8 @@ final class Grid implements AutoCloseable {
     /** As an entry's time left: no end. */
     static final long FOR_EVER = -1;
     private static final Pattern AS_NODES =
-            Pattern.compile("(hazelcast\\.(?:internal\\.map\\.expiration|operation)\\.\\S+): \"([^@\"]+)\"");
+            Pattern.compile("(hazelcast\\.(?:internal\\.map\\.expiration|operation|heartbeat|max\\.no|partial)\\.\\S+): \"([^@\"]+)\"");
+    private static final int NO_PARTITION = -1;
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(30);
     private static final long PAUSE = TimeUnit.MILLISECONDS.toNanos(5);
 
@@ -70,6 +71,20 @@ final class Grid implements AutoCloseable {
 
     /** Starts one more member, which declares that many; waits until the grid is whole. */
     HazelcastInstance start(int declares) throws IOException {
+        HazelcastInstance member = join(declares);
+        awaitWhole();
+        return member;
+    }
+
+    /** Waits until all members see each other, have all copies, and serve. */
+    void awaitWhole() {
+        await(() -> members.stream().allMatch(each -> each.getCluster().getMembers().size() == members.size()));
+        await(() -> members.get(0).getPartitionService().isClusterSafe());
+        await(this::serves);
+    }
+
+    /** Starts one more member, which declares that many. */
+    HazelcastInstance join(int declares) throws IOException {
         // members list no address where nobody listens: each costs 5 s when they look for the rest of a split grid
         try (ServerSocket free = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             ports.add(free.getLocalPort());
@@ -78,9 +93,6 @@ final class Grid implements AutoCloseable {
         HazelcastInstance member = Hazelcast.newHazelcastInstance(config);
         configs.add(config);
         members.add(member);
-        await(() -> members.get(0).getCluster().getMembers().size() == members.size());
-        await(() -> members.get(0).getPartitionService().isClusterSafe());
-        await(this::serves);
         return member;
     }
 
@@ -208,10 +220,27 @@ final class Grid implements AutoCloseable {
         }
     }
 
+    /** A member that does not get to what others ask it, but for what keeps the grid together, until the latch is open. */
+    static CountDownLatch distract(HazelcastInstance member) {
+        CountDownLatch open = new CountDownLatch(1);
+        NodeEngineImpl engine = engine(member);
+        for (int thread = 0; thread < engine.getOperationService().getOperationExecutor().getGenericThreadCount(); thread++) {
+            engine.getOperationService().execute(new PartitionTask(NO_PARTITION, () -> await(open)));
+        }
+        return open;
+    }
+
+    /** Lets a member take another for dead, and cut the connection to it. */
+    static void suspect(HazelcastInstance member, HazelcastInstance other) {
+        UUID uuid = other.getCluster().getLocalMember().getUuid();
+        member.getCluster().getMembers().stream().filter(each -> each.getUuid().equals(uuid)).forEach(known ->
+                engine(member).getNode().getClusterService().suspectMember(known, "a test says so", true));
+    }
+
     static void await(CountDownLatch latch) {
         try {
             if (!latch.await(PATIENCE, TimeUnit.NANOSECONDS)) {
-                throw new AssertionError("the sides did not merge within 30 s");
+                throw new AssertionError("what was waited for did not happen within 30 s");
             }
         } catch (InterruptedException interrupted) {
             throw new AssertionError(interrupted);

@@ -231,6 +231,24 @@ class MergeTest {
 
     /** A side that itself joins another first lets those finish who hand over to it. */
     @Test
+    void twoThatTakeEachOtherForDeadComeTogetherAgain() throws IOException {
+        try (Grid grid = new Grid(3, 3)) {
+            HazelcastInstance one = grid.member(1);
+            HazelcastInstance other = grid.member(2);
+            CountDownLatch merged = new CountDownLatch(1);
+            Grid.onMerged(one, merged);
+            Grid.onMerged(other, merged);
+            Grid.await(() -> {
+                // a heartbeat that was on its way takes it back
+                Grid.suspect(one, other);
+                Grid.suspect(other, one);
+                return merged.getCount() == 0;
+            });
+            grid.awaitWhole();
+        }
+    }
+
+    @Test
     void aSideDoesNotBreakUpWhileItIsHandedOverTo() throws IOException {
         try (Grid larger = new Grid(3, 7, Watched.class);
                 Grid second = larger.apart(1, 7);
