@@ -95,7 +95,9 @@ def _worker(arguments: str) -> None:
     asked = json.loads(arguments)
     with asyncio.Runner(loop_factory=_loop()[1]) as runner:
         seen = runner.run(_work(asked["url"], asked["namespace"], Case(**asked["case"]), asked["seconds"]))
-    print(json.dumps(seen), flush=True)
+    # Buffered whatever the interpreter was told: unbuffered, what a pipe does not take at once is lost.
+    with open(1, "w", encoding="utf-8", closefd=False) as out:
+        json.dump(seen, out)
 
 
 def _loop() -> tuple[str, Any]:
