@@ -12,7 +12,7 @@ from tests.faults.place import Grid
 
 _WHOLE_SECONDS: Final = 90.0
 _REFUSED_SECONDS: Final = 90.0
-"""From a member's start until it has refused and handed over, for at most a minute, what it was given when it joined."""
+"""From a start until the member refused and handed over, for at most a minute, what it was given when it joined."""
 
 
 class Kill(Fault):
