@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -40,7 +41,7 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
     private final Map<String, UUID> listening = new ConcurrentHashMap<>();
     private final Thread thread = new Thread(this::work, "gridsession-globals");
     private volatile boolean stopped;
-    private boolean hearing;
+    private CompletableFuture<Void> hearing;
     private long nextSweep;
 
     /** One global that changed; without a name: there may be any change. */
@@ -96,14 +97,14 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
         }
     }
 
-    /** Each other member must agree, which fails while one does not answer: no reason for this one not to start. */
+    /** Each other member must agree, which fails while one does not answer: nothing waits for it. */
     private void hear() {
-        if (!hearing) {
-            instance.getPartitionService().addMigrationListener(this);
-            instance.getPartitionService().addPartitionLostListener(this);
-            hearing = true;
-            // what moved until now was not told
-            note(Change.ANY);
+        if (hearing == null || hearing.isCompletedExceptionally()) {
+            var partitions = GridMember.partitions(instance);
+            hearing = CompletableFuture.allOf(
+                    partitions.addMigrationListenerAsync(this), partitions.addPartitionLostListenerAsync(this));
+            // what moved until then was not told
+            hearing.thenRun(() -> note(Change.ANY));
         }
     }
 
