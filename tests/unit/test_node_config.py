@@ -172,10 +172,12 @@ def test_without_java_the_error_names_what_was_looked_at(tmp_path: Path, monkeyp
         find_java({"PATH": str(old.parent)})
 
 
-def test_only_new_java_is_given_the_flag_that_old_java_rejects() -> None:
-    flag = "--sun-misc-unsafe-memory-access=allow"
-    assert flag not in Java(Path("java"), 23, "PATH").flags()
-    assert flag in Java(Path("java"), 24, "PATH").flags()
+@pytest.mark.parametrize(
+    ("flag", "since"), [("--sun-misc-unsafe-memory-access=allow", 24), ("-XX:+UseCompactObjectHeaders", 25)]
+)
+def test_only_new_java_is_given_the_flags_that_old_java_rejects(flag: str, since: int) -> None:
+    assert flag not in Java(Path("java"), since - 1, "PATH").flags()
+    assert flag in Java(Path("java"), since, "PATH").flags()
 
 
 def read(*lines: str) -> list[LogEvent]:
