@@ -102,6 +102,13 @@ _GOOD: dict[str, list[Told | Note]] = {
         Note("fault", 1, {"kind": "partition", "phase": "start", "target": 1}),
         Note("fault", 80, {"kind": "partition", "phase": "end", "target": 1}),
     ],
+    "a conflict at what a plain load saw, and others came to later": [
+        Told("revision:1", "load", 5, 6, None, [9, 4], 2),
+        Told("revision:1", "expect", 10, 60, [9, 4, 2], Fail("Conflict"), 2),
+        Told("revision:1", "expect", 70, 71, [9, 3, 1], [9, 4]), _look("revision:1", {"v": 1}, revision=4),
+        Note("fault", 1, {"kind": "partition", "phase": "start", "target": 1}),
+        Note("fault", 80, {"kind": "partition", "phase": "end", "target": 1}),
+    ],
     "a commit answered for a retry": [
         Told(_A, "commit", 0, 9, 1, [9, 1, [1, 2]]), _append(_A, 2, 5, 6, 2, 2), _look(_A, {"log": [1, 2]}),
     ],

@@ -152,10 +152,11 @@ def winners(key: str, calls: Sequence[Call], looks: Sequence[Call], faults: Faul
     made = {(call.answer[0], call.answer[1]): call for call in commits if call.kind == "ok"}
     # What a plain load saw while there were faults may never have been kept; what was won was.
     real = {(0, 0), *made}
-    refused = [call for call in commits if call.error == "Conflict" and _expected(call) in real]
+    conflicts = [call for call in commits if call.error == "Conflict" and _expected(call) in real]
+    refused = [call for call in conflicts if not _seen_early(made.get(_expected(call)), call, faults)]
     for call in refused:
         expected = _expected(call)
-        if possible.get(expected, NEVER) > call.ended and not _seen_early(made.get(expected), call, faults):
+        if possible.get(expected, NEVER) > call.ended:
             yield Violation("I8", key, f"told of a conflict at {expected}, where nobody else came", (call,))
     look = last_look(looks)
     if look is not None:
