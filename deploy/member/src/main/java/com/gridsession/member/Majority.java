@@ -225,10 +225,11 @@ final class Majority {
      * that stood because of them, nor because of who does not serve; and who of those that left came back with what it held.
      * Gives whether nothing is waited for, so that sessions may be served.
      *
+     * @param afterChanges the {@link #changes} before they were asked: who came meanwhile was not
      * @param others flags of {@link Condition} by address
      */
-    synchronized boolean settle(long ofFormation, Map<String, Integer> others) {
-        if (formation == ofFormation) {
+    synchronized boolean settle(long ofFormation, long afterChanges, Map<String, Integer> others) {
+        if (formation == ofFormation && changes == afterChanges) {
             back = whose(others, Condition.REMEMBERS);
             boolean missing = !whose(others, Condition.MISSES).isEmpty() || !missing(seen).isEmpty();
             if (doubted && missing) {

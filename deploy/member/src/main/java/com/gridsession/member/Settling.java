@@ -51,7 +51,7 @@ final class Settling implements Runnable {
         long began = System.nanoTime();
         Set<String> told = Set.of();
         try {
-            while (!majority.settle(formation, conditions(instance, majority::flagsOf))) {
+            while (!settles()) {
                 Set<String> missed = majority.missed();
                 if (!missed.isEmpty() && !missed.equals(told)) {
                     LOG.log(Level.WARNING, "nothing is served before {0} are back, at most 2 minutes: of some sessions they "
@@ -70,6 +70,11 @@ final class Settling implements Runnable {
         } catch (InterruptedException ended) {
             Thread.currentThread().interrupt();
         }
+    }
+
+    private boolean settles() throws InterruptedException {
+        long changes = majority.changes();
+        return majority.settle(formation, changes, conditions(instance, majority::flagsOf));
     }
 
     /**

@@ -26,7 +26,7 @@ class MajorityTest {
 
     /** All that was held was handed over, and nobody else brings anything; these are back with what they held. */
     private static void settle(Majority majority, String... back) {
-        assertTrue(majority.settle(majority.formation(), all(Condition.REMEMBERS, back)));
+        assertTrue(majority.settle(majority.formation(), majority.changes(), all(Condition.REMEMBERS, back)));
     }
 
     /** All three are there, and each two of them have copies of the same sessions. */
@@ -192,7 +192,7 @@ class MajorityTest {
         assertFalse(majority.serves(() -> 2), "the platform knows of a majority already");
         see("a", "b");
         assertFalse(majority.serves(() -> 2));
-        assertFalse(majority.settle(majority.formation(), all(Condition.BRINGS, "b")));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), all(Condition.BRINGS, "b")));
         assertFalse(majority.serves(() -> 2));
         settle(majority);
         assertTrue(majority.serves(() -> 2));
@@ -220,10 +220,10 @@ class MajorityTest {
         four.see(Set.of("a", "c", "d"));
         four.merging(false);
         assertTrue(four.brings(), "what b owned is with b alone");
-        assertFalse(four.settle(four.formation(), Map.of()));
+        assertFalse(four.settle(four.formation(), four.changes(), Map.of()));
         four.see(Set.of("a", "b", "c", "d"));
         assertFalse(four.brings());
-        assertTrue(four.settle(four.formation(), Map.of()));
+        assertTrue(four.settle(four.formation(), four.changes(), Map.of()));
         assertFalse(four.kept("b"));
     }
 
@@ -235,7 +235,7 @@ class MajorityTest {
         four.see(Set.of("a", "c", "d"));
         four.merging(false);
         pass(Majority.STANDS_AFTER + 1);
-        assertTrue(four.settle(four.formation(), Map.of()));
+        assertTrue(four.settle(four.formation(), four.changes(), Map.of()));
     }
 
     @Test
@@ -245,14 +245,14 @@ class MajorityTest {
         five.merging(true);
         five.see(Set.of("a", "c", "d", "e"));
         assertTrue(five.kept("a"));
-        assertTrue(five.settle(five.formation(), Map.of()), "what it brings itself does not count there");
+        assertTrue(five.settle(five.formation(), five.changes(), Map.of()), "what it brings itself does not count there");
     }
 
     @Test
     void isNotTakenOverFromOneWhomOthersJustJoined() {
         see("a", "b", "c");
         assertTrue(majority.kept("b"), "as far as it can tell");
-        assertFalse(majority.settle(majority.formation(), all(Condition.BRINGS, "b")), "c was alone before b came");
+        assertFalse(majority.settle(majority.formation(), majority.changes(), all(Condition.BRINGS, "b")), "c was alone before b came");
         assertFalse(majority.kept("b"));
         settle(majority);
         assertFalse(majority.kept("b"));
@@ -272,7 +272,7 @@ class MajorityTest {
         long earlier = majority.formation();
         see("a");
         see("a", "c");
-        assertTrue(majority.settle(earlier, Map.of()), "that one is of the past");
+        assertTrue(majority.settle(earlier, majority.changes(), Map.of()), "that one is of the past");
         assertFalse(majority.serves(() -> 2));
     }
 
@@ -283,11 +283,11 @@ class MajorityTest {
         see("a", "b");
         see("a");
         see("a", "b");
-        assertFalse(majority.settle(majority.formation(), Map.of("b", 0)));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("b", 0)));
         assertEquals(Set.of("c"), majority.missed());
         assertFalse(majority.serves(() -> 2));
         see("a", "b", "c");
-        assertFalse(majority.settle(majority.formation(), Map.of("b", 0, "c", Condition.BRINGS | Condition.REMEMBERS)));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("b", 0, "c", Condition.BRINGS | Condition.REMEMBERS)));
         settle(majority, "c");
         assertTrue(majority.serves(() -> 3));
         assertFalse(majority.kept("c"), "it brought what may be newer");
@@ -302,7 +302,7 @@ class MajorityTest {
         see("a", "b", "c");
         assertTrue(majority.serves(() -> 3));
         assertTrue(majority.see(Set.of("a", "b")), "that has to be looked into");
-        assertFalse(majority.settle(majority.formation(), Map.of("b", Condition.SERVES)));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("b", Condition.SERVES)));
         assertEquals(Set.of("c"), majority.missed());
         assertFalse(majority.serves(() -> 2));
     }
@@ -311,9 +311,9 @@ class MajorityTest {
     @Test
     void doesNotServeAfterItsStartIfOthersMissWhoLeaves() {
         see("a", "b", "c");
-        assertTrue(majority.settle(majority.formation(), all(Condition.SERVES, "b", "c")));
+        assertTrue(majority.settle(majority.formation(), majority.changes(), all(Condition.SERVES, "b", "c")));
         assertTrue(majority.see(Set.of("a", "b")));
-        assertFalse(majority.settle(majority.formation(), Map.of("b", Condition.MISSES | Condition.REMEMBERS)));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("b", Condition.MISSES | Condition.REMEMBERS)));
         assertFalse(majority.serves(() -> 2));
     }
 
@@ -323,10 +323,10 @@ class MajorityTest {
         servesWithAllCopies();
         see("a", "c");
         assertTrue(majority.see(Set.of("a", "d")));
-        assertFalse(majority.settle(majority.formation(), Map.of("d", 0)));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("d", 0)));
         assertEquals(Set.of("b", "c"), majority.missed());
         see("a", "d", "e");
-        assertTrue(majority.settle(majority.formation(), Map.of("d", 0, "e", 0)), "all that were declared are there");
+        assertTrue(majority.settle(majority.formation(), majority.changes(), Map.of("d", 0, "e", 0)), "all that were declared are there");
     }
 
     @Test
@@ -346,9 +346,9 @@ class MajorityTest {
 
         see("a");
         see("a", "b");
-        assertFalse(majority.settle(majority.formation(), Map.of("b", 0)));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("b", 0)));
         see("a", "b", "c");
-        assertTrue(majority.settle(majority.formation(), Map.of("b", 0, "c", 0)), "what both had is lost: nobody is left");
+        assertTrue(majority.settle(majority.formation(), majority.changes(), Map.of("b", 0, "c", 0)), "what both had is lost: nobody is left");
     }
 
     @Test
@@ -358,7 +358,7 @@ class MajorityTest {
         hold("a", "b");
         see("a");
         see("a", "c");
-        assertTrue(majority.settle(majority.formation(), Map.of("c", 0)));
+        assertTrue(majority.settle(majority.formation(), majority.changes(), Map.of("c", 0)));
     }
 
     @Test
@@ -371,7 +371,7 @@ class MajorityTest {
         see("a", "b", "c");
         majority.noteCopies(majority.changes(), Set.of("a", "b", "c"), Set.of(Set.of("a", "b"), Set.of("b")));
         assertTrue(majority.see(Set.of("a", "c")), "not all had been copied to a again");
-        assertFalse(majority.settle(majority.formation(), Map.of("c", Condition.SERVES)));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("c", Condition.SERVES)));
         assertEquals(Set.of("b"), majority.missed());
     }
 
@@ -386,7 +386,7 @@ class MajorityTest {
         see("a");
         majority.noteCopies(majority.changes(), Set.of("a"), promoted);
         see("a", "b");
-        assertFalse(majority.settle(majority.formation(), Map.of("b", 0)));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("b", 0)));
         assertEquals(Set.of("c"), majority.missed());
     }
 
@@ -418,8 +418,8 @@ class MajorityTest {
         see("a", "b", "c");
         see("a", "b");
         pass(Majority.MERGE_TIME - 1);
-        assertFalse(majority.settle(majority.formation(), all(Condition.SILENT, "b")));
-        assertFalse(majority.settle(majority.formation(), all(Condition.MISSES, "b")));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), all(Condition.SILENT, "b")));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), all(Condition.MISSES, "b")));
         assertFalse(majority.serves(() -> 2));
         pass(2);
         assertTrue(majority.serves(() -> 2));
@@ -429,9 +429,9 @@ class MajorityTest {
     void isNotTakenOverFromOnesWhoWait() {
         Majority joining = new Majority("c", 3, 1, () -> now);
         joining.see(Set.of("a", "b", "c"));
-        assertFalse(joining.settle(joining.formation(), all(Condition.MISSES, "a", "b")));
+        assertFalse(joining.settle(joining.formation(), joining.changes(), all(Condition.MISSES, "a", "b")));
         assertFalse(joining.kept("a"));
-        assertTrue(joining.settle(joining.formation(), all(Condition.SERVES, "a", "b")), "they have it by now");
+        assertTrue(joining.settle(joining.formation(), joining.changes(), all(Condition.SERVES, "a", "b")), "they have it by now");
     }
 
     @Test
@@ -449,6 +449,17 @@ class MajorityTest {
         assertTells(Condition.BRINGS | Condition.MISSES | Condition.REMEMBERS);
     }
 
+    @Test
+    void waitsAlsoForWhoCameWhileTheOthersWereAsked() {
+        see("a");
+        see("a", "b");
+        long asked = majority.changes();
+        see("a", "b", "c");
+        assertFalse(majority.settle(majority.formation(), asked, Map.of("b", 0)), "nobody has asked c");
+        assertFalse(majority.settle(majority.formation(), majority.changes(), Map.of("b", 0, "c", Condition.BRINGS)));
+        assertTrue(majority.settle(majority.formation(), majority.changes(), Map.of("b", 0, "c", 0)));
+    }
+
     private void assertTells(int flags) {
         assertEquals(flags, majority.flagsOf(majority.condition()));
     }
@@ -461,7 +472,7 @@ class MajorityTest {
         assertEquals(Condition.SERVES, majority.flagsOf(answer));
         see("a", "b");
         assertEquals(Condition.SILENT, majority.flagsOf(answer));
-        assertFalse(majority.settle(majority.formation(), all(Condition.SILENT, "b")));
+        assertFalse(majority.settle(majority.formation(), majority.changes(), all(Condition.SILENT, "b")));
         assertFalse(majority.serves(() -> 2), "it may be told of a loss yet");
         pass(Majority.MERGE_TIME + 1);
         assertTrue(majority.serves(() -> 2));
