@@ -21,11 +21,16 @@ _FINAL_SECONDS: Final = 240.0
 
 @dataclass(slots=True)
 class Client:
-    """One client process that runs."""
+    """One client process that runs.
+
+    Attributes:
+        passing: who started it ends it, too.
+    """
 
     number: int
     host: str
     process: subprocess.Popen[bytes]
+    passing: bool = False
 
     @property
     def name(self) -> str:
@@ -77,14 +82,14 @@ class Clients:
             self.start(host)
 
     def start(self, host: str, *more: str) -> Client:
-        """One more client, with a number of its own."""
+        """One more client, with a number of its own; with more words for it, it is there for a while only."""
         with self._lock:
             self._count += 1
             history = self._folder / f"client-{self._count}.jsonl"
             callers = [] if self._callers is None else ["--callers", str(self._callers)]
             process = self._run(host, f"client-{self._count}", "tests.faults._forking", *callers, *more,
                                 "--client", str(self._count), "--history", str(history))  # fmt: skip
-            client = Client(self._count, host, process)
+            client = Client(self._count, host, process, passing=bool(more))
             self.histories.append(history)
             self.running.append(client)
             return client

@@ -18,8 +18,8 @@ class _OfClients(Fault):
 
     @property
     def clients(self) -> list[Client]:
-        """The client processes that run on the hosts it hits."""
-        return [each for each in self.lab.clients.running if each.host in self.planned.targets]
+        """The client processes that run on the hosts it hits, but for what another fault started and will end."""
+        return [each for each in self.lab.clients.running if each.host in self.planned.targets and not each.passing]
 
 
 class ClientKill(_OfClients):
