@@ -119,7 +119,7 @@ final class GridMember implements MembershipListener {
         majority.noteCopies(changes, addresses(instance.getCluster().getMembers()), holders);
     }
 
-    /** What the platform itself asks: who holds which copy, and listeners that no other member must agree to. */
+    /** What the platform asks itself: it knows who holds which copy, and takes listeners without waiting for other members. */
     static InternalPartitionService partitions(HazelcastInstance instance) {
         var member = instance instanceof HazelcastInstanceProxy proxy ? proxy.getOriginal() : (HazelcastInstanceImpl) instance;
         return member.node.getPartitionService();

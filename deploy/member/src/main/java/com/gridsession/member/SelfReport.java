@@ -80,12 +80,11 @@ final class SelfReport {
     }
 
     /**
-     * Each member hears of each loss; the one that noticed counts it. To one that is cut off all is lost that others hold,
+     * The member that noticed a loss hears of it here, and counts it. To one that is cut off all is lost that others hold,
      * so what it cannot see stays open until a majority is there again, and is forgotten if it must merge into that.
      */
     private void noteLost(PartitionLostEvent event) {
-        boolean noticedHere = instance.getCluster().getLocalMember().getAddress().equals(event.getEventSource());
-        if (noticedHere && event.getLostBackupCount() >= member.backups()) {
+        if (event.getLostBackupCount() >= member.backups()) {
             lost.incrementAndGet();
         }
     }

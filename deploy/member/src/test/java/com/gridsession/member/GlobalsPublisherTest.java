@@ -1,7 +1,6 @@
 package com.gridsession.member;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 
 import com.hazelcast.core.HazelcastInstance;
@@ -49,6 +48,9 @@ class GlobalsPublisherTest {
 
     private boolean isShown(String name) {
         byte[] record = records().get(name);
+        if (record == null) {
+            return false;
+        }
         for (int index = 0; index < grid.size(); index++) {
             if (!Arrays.equals(record, view(grid.member(index)).get(name))) {
                 return false;
@@ -98,7 +100,6 @@ class GlobalsPublisherTest {
         grid.kill(last);
         Grid.await(() -> !view(grid.member(0)).containsKey("stray"));
         Grid.await(() -> isShown("kept"));
-        assertFalse(view(grid.member(1)).isEmpty());
     }
 
     @Test

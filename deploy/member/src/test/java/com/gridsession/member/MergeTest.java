@@ -229,7 +229,7 @@ class MergeTest {
         }
     }
 
-    /** A side that itself joins another first lets those finish who hand over to it. */
+    /** They send each other no heartbeats any more; the oldest, which hears both, parts them. */
     @Test
     void twoThatTakeEachOtherForDeadComeTogetherAgain() throws IOException {
         try (Grid grid = new Grid(3, 3)) {
@@ -248,6 +248,7 @@ class MergeTest {
         }
     }
 
+    /** A side that itself joins another first lets those finish who hand over to it. */
     @Test
     void aSideDoesNotBreakUpWhileItIsHandedOverTo() throws IOException {
         try (Grid larger = new Grid(3, 7, Watched.class);
