@@ -132,9 +132,6 @@ def run_member(config: NodeConfig) -> None:
             _log.info("member_ready", **_facts(config), startup_seconds=round(seconds, 2), pid=member.pid)
             _advise(config, member.members)
             with keeper or contextlib.nullcontext():
-                # A signal that the system gave to another thread is seen only when this one runs on.
-                while member.wait(0.5) is None:
-                    pass
                 member.wait()
             if not member.stopped_as_asked:
                 raise member.failure()

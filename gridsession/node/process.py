@@ -28,6 +28,9 @@ START_SECONDS: Final = 60.0
 KILLED_AFTER: Final = 5.0
 """Seconds a member has, past its `drain_timeout`, to end by itself: then it is killed."""
 _KEPT_FAULTS = 3
+# Any thread may be given a signal (signal(7)), and Python handles it when the main thread next runs: who waits without
+# end must look up. Seen by the kernel's trace: SIGTERM to a node went to the thread that answers health checks.
+_SIGNALS_SEEN: Final = 0.5
 
 _log = logger("node")
 
@@ -204,8 +207,13 @@ class MemberProcess:
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Waits until the JVM has ended and its log is read; returns its exit code, None if it still runs."""
-        if self._reader is not None:
-            self._reader.join(timeout)
+        reader = self._reader
+        if reader is None:
+            return self.returncode
+        if timeout is not None:
+            reader.join(timeout)
+        while timeout is None and reader.is_alive():
+            reader.join(_SIGNALS_SEEN)
         return self.returncode
 
     def failure(self) -> MemberFailed:

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -389,6 +390,9 @@ def test_a_node_tells_also_while_the_grid_refuses_and_while_it_stops(nodes: Node
     """
     *ended, left = nodes.all
     eventually(left.ready, "its clock is right", 60)
+    shares = [partial(node.value, "gridsession_partitions_owned") for node in nodes.all]
+    eventually(lambda: all(80 < share() < 100 for share in shares), "all have a third", 30)
+    eventually(lambda: nodes.total("gridsession_partitions_unsafe") == 0, "all is copied", 30)
     for node in ended:
         node.process.kill()
         node.process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import json
 import os
@@ -159,6 +160,17 @@ def test_a_node_says_when_it_is_ready_and_stops_when_asked() -> None:
         wait_for_event(process, "node_stopped")
         assert process.wait(30) == 0
         assert not runs(pid)
+
+
+def test_a_node_stops_whichever_of_its_threads_is_given_the_signal() -> None:
+    libc = ctypes.CDLL(None)
+    port, checks = free_ports(2)
+    with node("--port", str(port), "--http", f"127.0.0.1:{checks}") as process:
+        wait_for_event(process, "member_ready")
+        threads = {int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir()}
+        other = min(threads - {process.pid})
+        assert libc.tgkill(process.pid, other, signal.SIGTERM) == 0
+        assert process.wait(30) == 0
 
 
 def test_a_node_fails_with_the_reason_when_its_jvm_dies() -> None:

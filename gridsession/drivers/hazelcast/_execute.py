@@ -283,18 +283,18 @@ class _Run:
             owner = link.connection(link.keys.get(self.session_id).partition)
             where = "unknown" if owner is None else f"{owner.remote_address.host}:{owner.remote_address.port}"
             raise without_jar(where) from None
-        if was_refused(error) or isinstance(error, _Short) or (self._refused and isinstance(error, Overdue)):
-            # Members refuse also when they were told different things: that has another remedy.
-            self._executor.client.check_configuration()
+        if link is not None and not link.connected:
+            fault = link.failed()
+            fault.session_id = self.session_id
+            raise fault from None
+        # Members that were told different things refuse, and are not all connected to: that has another remedy.
+        self._executor.client.check_configuration()
+        if was_refused(error) or isinstance(error, _Short) or (self._refused and isinstance(error, (NotSent, Overdue))):
             raise UnderReplicated(
                 "too few members for a synchronous copy, so nothing was applied: bring back members until a majority of"
                 " the declared ones runs",
                 session_id=self.session_id,
             ) from None
-        if link is not None and not link.connected:
-            fault = link.failed()
-            fault.session_id = self.session_id
-            raise fault from None
         raise DeadlineExceeded(
             f"no answer after {self.attempts} attempt(s) ({_reason(error)}); nothing was"
             f" {'applied' if self._changes else 'read'}: raise deadline=, or see whether members are overloaded",
