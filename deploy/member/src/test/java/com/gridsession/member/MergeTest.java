@@ -13,6 +13,7 @@ import com.hazelcast.spi.merge.MergingValue;
 import com.hazelcast.spi.merge.SplitBrainMergePolicy;
 import com.hazelcast.splitbrainprotection.SplitBrainProtectionException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -111,6 +112,52 @@ class MergeTest {
             for (String id : new String[] {"theirs", "ours", "only-ours", "only-theirs"}) {
                 assertExpiry(larger, id);
             }
+        }
+    }
+
+    /** The majority may break up before those it was without come back: who is left of it joins them. */
+    @Test
+    void whatChangesWithoutARevisionIsNotForgottenEither() throws IOException {
+        try (Grid larger = new Grid(2, 5); Grid smaller = larger.apart(1, 5)) {
+            long now = larger.now();
+            byte[][] claimed = {over("acknowledged-there", now, true), over("acknowledged-here", now, true)};
+            byte[][] acknowledged = {over("acknowledged-there", now, false), over("acknowledged-here", now, false)};
+            byte[] early = live("touched-there", now);
+            byte[] late = live("touched-there", now + 5_000);
+            keep(larger, claimed[0], acknowledged[1], early);
+            keep(smaller, acknowledged[0], claimed[1], late);
+
+            larger.meet(smaller);
+
+            assertMerged(larger, "acknowledged-there", acknowledged[0]);
+            assertMerged(larger, "acknowledged-here", acknowledged[1]);
+            assertMerged(larger, "touched-there", late);
+        }
+    }
+
+    private static byte[] over(String id, long expired, boolean waits) {
+        Record record = new Record(id.getBytes(StandardCharsets.UTF_8));
+        record.epoch = expired;
+        if (waits) {
+            record.previous = new Previous[] {new Previous(
+                    expired - 1, 1, expired - 1, expired, false, new byte[16], 0, expired + 10_000, 1, Bag.NONE, Bag.NONE)};
+        }
+        return record.encode();
+    }
+
+    private static byte[] live(String id, long touched) {
+        Record record = new Record(id.getBytes(StandardCharsets.UTF_8));
+        record.epoch = 1;
+        record.live = true;
+        record.revision = 1;
+        record.created = 1;
+        record.touched = touched;
+        return record.encode();
+    }
+
+    private static void keep(Grid side, byte[]... records) {
+        for (byte[] record : records) {
+            side.sessions().set(new String(Record.idOf(record), StandardCharsets.UTF_8), record);
         }
     }
 
