@@ -98,7 +98,7 @@ final class Majority {
             // it was on another side before or has just started
             stood = seen.isEmpty() || !ownSide.isEmpty() ? without(members, ownSide) : Set.of();
             inherited = isMajority(stood.size());
-        } else if (majority && settled) {
+        } else if (majority && isSettled()) {
             parted.addAll(without(seen, members));
         } else if (majority) {
             founders = Stream.concat(founders.stream(), members.stream()).collect(Collectors.toUnmodifiableSet());
@@ -156,7 +156,7 @@ final class Majority {
     synchronized void merging(boolean begins) {
         merging = begins;
         if (begins) {
-            remembers |= served;
+            remembers |= served || isServing();
             ownSide = seen;
             holds = false;
         }
@@ -177,7 +177,12 @@ final class Majority {
 
     private boolean isServing() {
         boolean doubts = doubted && nanoTime.getAsLong() - doubtedSince < MERGE_TIME;
-        return holds && !doubts && (settled || isOlderThan(MERGE_TIME));
+        return holds && !doubts && isSettled();
+    }
+
+    /** Whether those who make up this majority have handed over what they held, or had long enough for it. */
+    private boolean isSettled() {
+        return settled || isOlderThan(MERGE_TIME);
     }
 
     /** How often members came and left. */

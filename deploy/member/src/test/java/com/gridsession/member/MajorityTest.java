@@ -412,6 +412,28 @@ class MajorityTest {
     }
 
     @Test
+    void standsAgainstWhoLeavesItAfterItServedWithoutThoseItMissed() {
+        servesWithAllCopies();
+        see("a");
+        see("a", "b");
+        pass(Majority.MERGE_TIME + 1);
+        see("a", "b", "c");
+        see("a", "b");
+        see("a", "b", "c");
+        assertTrue(majority.kept("c"));
+    }
+
+    @Test
+    void remembersWhatItServedWithoutThoseItMissed() {
+        see("a");
+        see("a", "b");
+        pass(Majority.MERGE_TIME + 1);
+        assertTrue(majority.serves(() -> 2));
+        joins("a", "b", "c");
+        assertEquals(Condition.REMEMBERS, Condition.flags(majority.condition()) & Condition.REMEMBERS);
+    }
+
+    @Test
     void waitsNoLongerWhereItIsToldLateWhomItMayMiss() {
         servesWithAllCopies();
         see("a", "c");
