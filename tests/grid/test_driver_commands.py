@@ -10,6 +10,7 @@ import pytest
 
 from gridsession._commands import Acquire, Delete, Load
 from gridsession._identity import Space
+from gridsession._link import new_id
 from gridsession._reply import Status
 from gridsession.drivers import Change
 from gridsession.drivers.hazelcast import HazelcastDriver
@@ -300,8 +301,36 @@ def test_a_global_whose_record_went_unseen_is_dropped_when_globals_are_read_agai
             # As a tombstone does when its time is over; the published map tells nothing of it.
             records = await other.get_map(f"gridsession.globals-records.{space.namespace}")
             await records.delete("gone")
-            await mirror._refresh()
+            await mirror._refresh(asyncio.get_running_loop().time() + 10)
             assert list(mirror.names()) == ["kept"]
+            await mirror.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_global_that_went_back_is_shown_as_it_stands_when_globals_are_read_again(grid: LocalGrid) -> None:
+    async def scenario() -> None:
+        async with opened(grid.url) as driver, stranger(grid) as other:
+            space = a_space("globals")
+            records = await other.get_map(f"gridsession.globals-records.{space.namespace}")
+            names = ["restored", "deleted"]
+            for name in names:
+                await driver.execute(space, name, increment(driver))
+            first = {name: await records.get(name) for name in names}
+            mirror = await driver.mirror(space)
+            assert isinstance(mirror, GlobalsMirror)
+            await driver.execute(space, "restored", increment(driver))
+            await driver.execute(space, "deleted", Delete(new_id(), driver.not_after(10_000)))
+
+            async def heard() -> bool:
+                return all(mirror.get(name) != first[name] for name in names)
+
+            await eventually(heard, "both changes were heard of")
+            # As after a restore, or when what was heard of was applied by a member that was cut off.
+            for name in names:
+                await records.set(name, first[name])
+            await mirror._refresh(asyncio.get_running_loop().time() + 10)
+            assert {name: mirror.get(name) for name in names} == first
             await mirror.aclose()
 
     asyncio.run(scenario())

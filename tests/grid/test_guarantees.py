@@ -113,6 +113,8 @@ def test_who_restarted_makes_up_no_majority_that_forgot_what_was_acknowledged(ow
         async with SessionStore.open(own_grid.url, namespace=space.namespace, policy=Policy(deadline=20)) as store:
             sessions = [store.session(f"line:{index}") for index in range(60)]
             await asyncio.gather(*(session.set("count", 1) for session in sessions))
+            await store.globals.update({f"global-{index}": index for index in range(60)})
+            assert len(await store.globals.load()) == 60
             own_grid.pause(frozen)
             try:
                 own_grid.kill(killed)
@@ -129,6 +131,12 @@ def test_who_restarted_makes_up_no_majority_that_forgot_what_was_acknowledged(ow
                         *(asking.session(session.id).get("count") for session in sessions), return_exceptions=True
                     )
                     assert [each for each in found if each != 1 and not isinstance(each, Unavailable)] == []
+                    # Nor does what reads the maps take for all there is what is there by now.
+                    with pytest.raises(Unavailable):
+                        _ = [each async for each in asking.ids()]
+                    with pytest.raises(Unavailable):
+                        await asking.globals.load()
+                    assert len(await store.globals.load()) == 60
             finally:
                 own_grid.resume(frozen)
             await restarted

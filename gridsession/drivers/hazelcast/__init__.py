@@ -135,7 +135,7 @@ class HazelcastDriver(Driver):
             InvalidOption: a cursor that is not of this driver.
             Unavailable: no answer by the deadline.
         """
-        return await scan(self._opened(), space, prefix, cursor, limit, self._deadline)
+        return await scan(self._executing(), space, prefix, cursor, limit, self._deadline)
 
     async def stored(self, space: Space, session_id: str) -> bytes | None:
         """The bytes that the owner holds under an id; the entry is not used by it. As `Driver.stored`."""
@@ -194,7 +194,7 @@ class HazelcastDriver(Driver):
         """
         if space.kind != "globals":
             return None
-        mirror = GlobalsMirror(self._opened(), space, self._deadline)
+        mirror = GlobalsMirror(self._executing(), space, self._deadline)
         await mirror.open()
         return mirror
 
@@ -202,6 +202,12 @@ class HazelcastDriver(Driver):
         """Give connections back; calls under way end in an error."""
         if self._client is not None and not self._client.closed:
             await self._client.close()
+
+    def _executing(self) -> Executor:
+        self._opened()
+        if self._executor is None:
+            raise StoreClosed("the store is not open yet")
+        return self._executor
 
     def _opened(self) -> Client:
         if self._client is None or self._client.closed:

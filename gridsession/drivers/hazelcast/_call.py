@@ -141,18 +141,28 @@ async def answer(call: Call) -> Any:
         Overdue: none came in time; one that comes later goes nowhere.
         HazelcastError: the member's or the client's error.
     """
+    before = cancellations()
     try:
         return await call.future
     except asyncio.CancelledError:
-        if ran_out(call):
+        if ran_out(call, before):
             raise Overdue from None
         raise
 
 
-def ran_out(call: Call) -> bool:
-    """Whether a call was cancelled because it is overdue, and not (also) because who waits for it was."""
+def cancellations() -> int:
+    """How often this task was asked to end; one that goes on all the same, as to write once more, makes calls too."""
     task = asyncio.current_task()
-    return call.overdue and not (task is not None and task.cancelling())
+    return 0 if task is None else task.cancelling()
+
+
+def ran_out(call: Call, before: int) -> bool:
+    """Whether a call was cancelled because it is overdue, and not (also) because who waits for it was.
+
+    Args:
+        before: `cancellations()` when the wait began.
+    """
+    return call.overdue and cancellations() == before
 
 
 async def ask(link: Link, buffer: bytearray, due: float, *, partition: int = -1, connection: Any = None) -> Any:
@@ -187,7 +197,7 @@ def end_overdue(link: Link, now: float) -> None:
         if isinstance(call, Call) and call.due <= now and not call.future.done():
             call.overdue = True
             # It stays in the client's table until its answer or the end of its connection, so that a late answer is
-            # recognised and dropped.
+            # recognised and dropped: by the client too, which asks of a future whether it was cancelled, and no more.
             call.future.cancel()
 
 

@@ -8,12 +8,15 @@ applied".
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from gridsession._commands import AckExpired, Change, Command, Commit, Install, Load, op_id_of
+from hazelcast.errors import SplitBrainProtectionError
+
+from gridsession._commands import AckExpired, Change, Command, Commit, Install, Load, Want, op_id_of
 from gridsession._identity import Space
 from gridsession._record import has_announcement
 from gridsession._reply import Reply, Status, decode_reply
@@ -21,6 +24,7 @@ from gridsession.drivers.hazelcast import _wire
 from gridsession.drivers.hazelcast._call import (
     NotSent,
     Overdue,
+    cancellations,
     introduce,
     is_passing,
     lacks_jar,
@@ -31,6 +35,7 @@ from gridsession.drivers.hazelcast._call import (
     was_unread,
 )
 from gridsession.drivers.hazelcast._client import Client
+from gridsession.drivers.hazelcast._link import Link
 from gridsession.drivers.hazelcast._probe import FIRST_COMMANDS, without_jar
 from gridsession.errors import (
     DeadlineExceeded,
@@ -52,6 +57,10 @@ _UNREMEMBERED: Final = frozenset({Status.TOO_LATE, Status.BUSY, Status.UNSUPPORT
 """Refusals that leave no trace in the record, so that they say nothing of an earlier attempt."""
 _STRANGE: Final = 3
 """Attempts that may end in an error of the member that is none of the passing ones."""
+
+
+class NotServed(Exception):
+    """A member has something that it serves nobody, or that no other confirms."""
 
 
 class _Short(Exception):
@@ -137,12 +146,44 @@ class Executor:
             told = (run.session_id, name, status, seconds, run.attempts, duplicate, space.kind)
             self.hooks(CommandDone(space.namespace, *told))
 
+    async def check_served(self, space: Space, due: float) -> None:
+        """Ask each member that owns anything, once: until those that were apart handed over, maps lack what they hold.
+
+        Raises:
+            NotServed: one does not serve, or nobody confirms what it says.
+            NotSent, Overdue, HazelcastError: one did not answer.
+        """
+        asked = Load(Want.NOTHING, confirm=True)
+        try:
+            await asyncio.gather(
+                *(_Run(self, space, name, asked, due).attempt() for name in _one_for_each_owner(self.client.link))
+            )
+        except _Short:
+            raise NotServed from None
+        except SplitBrainProtectionError as error:
+            raise NotServed from error
+
     def frames(self, space: Space) -> _wire.ExecuteFrames:
         """Requests for a space's map."""
         found = self._frames.get(space)
         if found is None:
             found = self._frames[space] = _wire.ExecuteFrames(_wire.records_map(space))
         return found
+
+
+def _one_for_each_owner(link: Link) -> list[str]:
+    """Names of which each falls to another of the members that own anything."""
+    owners = {link.owner(partition) for partition in range(link.partition_count())}
+    found: list[str] = []
+    for index in itertools.count():
+        if not owners:
+            return found
+        name = f"served:{index}"
+        owner = link.owner(link.keys.get(name).partition)
+        if owner in owners:
+            owners.remove(owner)
+            found.append(name)
+    raise AssertionError
 
 
 def _announces(command: Command) -> bool:
@@ -204,10 +245,11 @@ class _Run:
         sent = executor.time()
         call = send_command(link, frames, self._body, key, connection, self.due)
         self._sent = True
+        before = cancellations()
         try:
             acks, data = await call.future
         except asyncio.CancelledError:
-            if ran_out(call):
+            if ran_out(call, before):
                 raise Overdue from None
             raise
         if data is None or (self._confirmed and acks < client.sync_backups):

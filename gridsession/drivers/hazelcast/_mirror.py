@@ -10,13 +10,13 @@ from typing import Any, Final
 from hazelcast.protocol.codec import replicated_map_add_entry_listener_codec, replicated_map_remove_entry_listener_codec
 
 from gridsession._identity import Space
-from gridsession._logs import hashed, logger
+from gridsession._logs import logger
 from gridsession.drivers import Mirror
 from gridsession.drivers.hazelcast import _wire
 from gridsession.drivers.hazelcast._call import NotSent, introduce
-from gridsession.drivers.hazelcast._client import Client
+from gridsession.drivers.hazelcast._execute import Executor
 from gridsession.drivers.hazelcast._listen import Codec, Listener
-from gridsession.drivers.hazelcast._peek import peek
+from gridsession.drivers.hazelcast._peek import Peek, peek
 from gridsession.drivers.hazelcast._scan import patiently, records
 from gridsession.errors import CodecError, DeadlineExceeded, StoreClosed
 
@@ -39,10 +39,11 @@ def replicated_listener(name: str) -> Codec:
 
 
 class GlobalsMirror(Mirror):
-    """The globals as last heard of. A record replaces another only if it is newer, so news may come in any order."""
+    """The globals as last heard of. Of news the newer counts, in whatever order; now and then, what the records say."""
 
-    def __init__(self, client: Client, space: Space, patience: float) -> None:
-        self._client = client
+    def __init__(self, executor: Executor, space: Space, patience: float) -> None:
+        self._executor = executor
+        self._client = executor.client
         self._space = space
         self._patience = patience
         self._held: dict[str, bytes] = {}
@@ -70,7 +71,7 @@ class GlobalsMirror(Mirror):
             for key, value in _wire.replicated_entries(message):
                 self._take(key, value)
             # What was changed while no member could publish stands in the records only.
-            await self._refresh()
+            await self._refresh(due)
         except TimeoutError:
             await self.aclose()
             raise DeadlineExceeded(
@@ -101,8 +102,11 @@ class GlobalsMirror(Mirror):
             raise CodecError(f"a record of another name was offered for the global {name!a}")
         held = self._ages.get(name)
         if held is None or held < seen.age:
-            self._held[name] = record
-            self._ages[name] = seen.age
+            self._hold(name, record, seen)
+
+    def _hold(self, name: str, record: bytes, seen: Peek) -> None:
+        self._held[name] = record
+        self._ages[name] = seen.age
 
     async def aclose(self) -> None:
         """Stop listening."""
@@ -135,7 +139,7 @@ class GlobalsMirror(Mirror):
                     await self._stale.wait()
             self._stale.clear()
             try:
-                await self._refresh()
+                await self._refresh(asyncio.get_running_loop().time() + self._patience)
             except StoreClosed:
                 return
             except Exception as error:  # noqa: BLE001 - without refreshing the mirror would grow stale unnoticed
@@ -148,15 +152,17 @@ class GlobalsMirror(Mirror):
         with suppress(NotSent):
             await introduce(self._client.link, _wire.records_map(self._space), due)
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, due: float) -> None:
+        """Hold what stands in the records, but for what was heard of meanwhile."""
         before = dict(self._ages)
-        found = await records(self._client, self._space, self._patience)
-        for name, record in found.items():
-            try:
-                self.offer(name, record)
-            except CodecError as error:
-                _log.warning("globals.foreign_entry", problem=str(error), name=hashed(name))
-        # A record that is gone was deleted or expired, which we may have missed; news during the scan is no part of it.
+        found = await records(self._executor, self._space, due)
+        for name, (seen, record) in found.items():
+            held = self._ages.get(name)
+            # Also one that is older than what we heard: it was restored, or what we heard of was applied by a member
+            # that was cut off, and is gone. News during the scan is no part of it.
+            if held is None or held < seen.age or held == before.get(name) != seen.age:
+                self._hold(name, record, seen)
+        # A record that is gone was deleted or expired, which we may have missed.
         for name, age in before.items():
             if name not in found and self._ages.get(name) == age:
                 del self._held[name], self._ages[name]

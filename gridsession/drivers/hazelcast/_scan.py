@@ -10,8 +10,8 @@ import asyncio
 import json
 import random
 import uuid
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple, TypeVar
 
 from gridsession._identity import Space
 from gridsession._logs import hashed, logger
@@ -19,8 +19,11 @@ from gridsession.drivers import Page
 from gridsession.drivers.hazelcast import _wire
 from gridsession.drivers.hazelcast._call import NotSent, Overdue, ask, is_passing, server_class
 from gridsession.drivers.hazelcast._client import Client
+from gridsession.drivers.hazelcast._execute import Executor, NotServed
 from gridsession.drivers.hazelcast._peek import Peek, peek
-from gridsession.errors import CodecError, DeadlineExceeded, InvalidOption, Unavailable
+from gridsession.errors import CodecError, DeadlineExceeded, GridSessionError, InvalidOption, Unavailable
+
+T = TypeVar("T")
 
 _FIRST_BATCH: Final = 64
 _BATCH_BYTES: Final = 1_000_000
@@ -54,18 +57,22 @@ class _Place(NamedTuple):
         return place
 
 
-async def scan(client: Client, space: Space, prefix: str, cursor: str | None, limit: int, patience: float) -> Page:
+async def scan(executor: Executor, space: Space, prefix: str, cursor: str | None, limit: int, patience: float) -> Page:
     """One page; as `Driver.scan`."""
     if limit < 1:
         raise InvalidOption(f"limit={limit} must be at least 1")
-    loop = asyncio.get_running_loop()
-    due = loop.time() + patience
-    name = _wire.records_map(space)
     place = _Place.read(cursor)
+    due = executor.time() + patience
+    return await _served(executor, space, due, lambda: _page(executor.client, space, prefix, place, limit, due))
+
+
+async def _page(client: Client, space: Space, prefix: str, place: _Place, limit: int, due: float) -> Page:
+    loop = asyncio.get_running_loop()
+    name = _wire.records_map(space)
     ids = list(place.left)
     weight = _BATCH_BYTES // _FIRST_BATCH
     # Where few ids match, a page ends in time rather than full: it may even be empty and have a cursor.
-    enough = due - patience * 0.75
+    enough = loop.time() + (due - loop.time()) / 4
     while len(ids) < limit and place.partition < client.link.partition_count() and loop.time() < enough:
         batch = max(1, min(limit - len(ids), _BATCH_BYTES // weight))
         place, entries = await _step(client, name, place, batch, due)
@@ -78,17 +85,36 @@ async def scan(client: Client, space: Space, prefix: str, cursor: str | None, li
     return Page(ids[:limit], None if done else place.text())
 
 
-async def records(client: Client, space: Space, patience: float) -> dict[str, bytes]:
-    """All records of a space that fits into memory, as globals do."""
-    due = asyncio.get_running_loop().time() + patience
+async def records(executor: Executor, space: Space, due: float) -> dict[str, tuple[Peek, bytes]]:
+    """All records of a space that fits into memory, as globals do, read by `due` of the loop's clock."""
+    return await _served(executor, space, due, lambda: _all(executor.client, space, due))
+
+
+async def _served(executor: Executor, space: Space, due: float, read: Callable[[], Awaitable[T]]) -> T:
+    """What was read while all members served it: a map that is read lacks what members that were apart still hand over.
+
+    Raises:
+        Unavailable: they did not by `due`.
+    """
+
+    async def attempt() -> T:
+        await executor.check_served(space, due)
+        found = await read()
+        await executor.check_served(space, due)
+        return found
+
+    return await _persist(executor.client, attempt, due, "every owner")
+
+
+async def _all(client: Client, space: Space, due: float) -> dict[str, tuple[Peek, bytes]]:
     name = _wire.records_map(space)
-    found: dict[str, bytes] = {}
+    found: dict[str, tuple[Peek, bytes]] = {}
 
     async def read(partition: int) -> None:
         place = _Place(partition)
         while place.partition == partition:
             place, entries = await _step(client, name, place, _FIRST_BATCH, due)
-            found.update((text, record) for text, _, record in _records(entries))
+            found.update((text, (seen, record)) for text, seen, record in _records(entries))
 
     # A few at a time: one after the other would be a round trip for each of the partitions.
     waiting = iter(range(client.link.partition_count()))
@@ -150,21 +176,38 @@ async def patiently(client: Client, make: Callable[[], bytearray], partition: in
     Raises:
         Unavailable: it was not by `due`.
     """
-    loop = asyncio.get_running_loop()
-    while True:
+
+    async def attempt() -> Any:
         link = client.link
         connection = link.connection(partition) or link.any_connection()
+        return await ask(link, make(), due, partition=partition, connection=connection)
+
+    return await _persist(client, attempt, due, f"the owner of partition {partition}")
+
+
+_PASSING: Final[dict[type[Exception], str]] = {
+    NotSent: "no member is connected",
+    Overdue: "no answer by the deadline",
+    NotServed: "members that were apart hand over what they hold, or too few are there",
+}
+
+
+async def _persist(client: Client, attempt: Callable[[], Awaitable[T]], due: float, whom: str) -> T:
+    loop = asyncio.get_running_loop()
+    while True:
         try:
-            return await ask(link, make(), due, partition=partition, connection=connection)
-        except (NotSent, Overdue) as error:
-            reason = "no member is connected" if isinstance(error, NotSent) else "no answer by the deadline"
+            return await attempt()
+        except GridSessionError:
+            raise
+        except (NotSent, Overdue, NotServed) as error:
+            reason = _PASSING[type(error)]
         except Exception as error:  # noqa: BLE001 - each kind is judged here
             reason = server_class(error)
             if not is_passing(error):
                 raise Unavailable(f"a member could not answer ({reason}): see its log") from None
         wait = _PAUSE * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, keeps no secret
         if loop.time() + wait >= due:
-            if not link.connected:
-                raise link.failed()
-            raise DeadlineExceeded(f"no answer from the owner of partition {partition} ({reason}); nothing was read")
+            if not client.link.connected:
+                raise client.link.failed()
+            raise DeadlineExceeded(f"no answer from {whom} ({reason}); nothing was read")
         await asyncio.sleep(wait)

@@ -20,6 +20,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
@@ -41,7 +42,8 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
     private final Map<String, UUID> listening = new ConcurrentHashMap<>();
     private final Thread thread = new Thread(this::work, "gridsession-globals");
     private volatile boolean stopped;
-    private CompletableFuture<Void> hearing;
+    private CompletableFuture<UUID> migrations;
+    private CompletableFuture<UUID> losses;
     private long nextSweep;
 
     /** One global that changed; without a name: there may be any change. */
@@ -99,13 +101,19 @@ final class GlobalsPublisher implements MembershipListener, MigrationListener, P
 
     /** Each other member must agree, which fails while one does not answer: nothing waits for it. */
     private void hear() {
-        if (hearing == null || hearing.isCompletedExceptionally()) {
-            var partitions = GridMember.partitions(instance);
-            hearing = CompletableFuture.allOf(
-                    partitions.addMigrationListenerAsync(this), partitions.addPartitionLostListenerAsync(this));
-            // what moved until then was not told
-            hearing.thenRun(() -> note(Change.ANY));
+        var partitions = GridMember.partitions(instance);
+        migrations = heard(migrations, () -> partitions.addMigrationListenerAsync(this));
+        losses = heard(losses, () -> partitions.addPartitionLostListenerAsync(this));
+    }
+
+    private CompletableFuture<UUID> heard(CompletableFuture<UUID> before, Supplier<CompletableFuture<UUID>> ask) {
+        if (before != null && !before.isCompletedExceptionally()) {
+            return before;
         }
+        CompletableFuture<UUID> asked = ask.get();
+        // what moved until then was not told
+        asked.thenRun(() -> note(Change.ANY));
+        return asked;
     }
 
     private void reschedule(RuntimeException failed) {

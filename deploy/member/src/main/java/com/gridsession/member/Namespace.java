@@ -41,10 +41,15 @@ final class Namespace {
             }
         }
         for (Object name : view.keySet()) {
-            if (isOurs(name) && !records.containsKey(name)) {
+            // while members that were apart hand over, there may be a record that is not here yet
+            if (isOurs(name) && serves() && !records.containsKey(name) && serves()) {
                 view.remove(name);
             }
         }
+    }
+
+    private boolean serves() {
+        return GridMember.of(instance).serves();
     }
 
     private boolean isOurs(Object name) {
