@@ -131,16 +131,22 @@ class Claimer:
         for: it waits for this.
         """
         self._looking.cancel()
-        await asyncio.wait([self._looking])
-        waited_for = self._serving - {_serving_task.get()}
-        if not waited_for:
-            return
-        _, hanging = await asyncio.wait(waited_for, timeout=self._claim / 1000)
-        if hanging:
-            _log.warning("expiry.handlers_ended", count=len(hanging), namespace=self._link.space.namespace)
+        try:
+            await asyncio.wait([self._looking])
+            if waited_for := self._others():
+                await asyncio.wait(waited_for, timeout=self._claim / 1000)
+        finally:
+            # Also when who closes waits no longer.
+            hanging = self._others()
             for task in hanging:
                 task.cancel()
+        if hanging:
+            _log.warning("expiry.handlers_ended", count=len(hanging), namespace=self._link.space.namespace)
             await asyncio.wait(hanging, timeout=_AFTER_FAULT)
+
+    def _others(self) -> set[asyncio.Task[None]]:
+        """Those that serve a session, but for the task that asks."""
+        return self._serving - {_serving_task.get()}
 
     async def _look(self) -> None:
         link = self._link

@@ -125,7 +125,8 @@ class Expiry:
         # First: a loop that began while the others end would be ended by nobody.
         self._closed = True
         claimer, self._claimer = self._claimer, None
-        for feed in tuple(self._feeds):
-            await feed.aclose()
-        if claimer is not None:
-            await claimer.aclose()
+        async with contextlib.AsyncExitStack() as rest:
+            if claimer is not None:
+                rest.push_async_callback(claimer.aclose)
+            for feed in self._feeds:
+                rest.push_async_callback(feed.aclose)

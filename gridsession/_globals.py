@@ -17,7 +17,7 @@ from gridsession._reply import Reply
 from gridsession._session import RESTART, Bag, Session, Ttl, value_of
 from gridsession._typed import check
 from gridsession.drivers import Mirror
-from gridsession.errors import GridSessionError, InvalidInput
+from gridsession.errors import GridSessionError, InvalidInput, StoreClosed
 
 T = TypeVar("T")
 _FIELD = "value"
@@ -35,7 +35,7 @@ class Globals:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._mirror: Mirror | None = None
-        self._opening: asyncio.Lock | None = None
+        self._opening: asyncio.Task[None] | None = None
         self._asked = False
         self._held: dict[str, _Held] = {}
         self._meanwhile: list[Record] | None = None
@@ -171,6 +171,9 @@ class Globals:
 
     async def aclose(self) -> None:
         """Stop listening to changes."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait({self._opening})
         mirror, self._mirror, self._asked = self._mirror, None, False
         self._held.clear()
         if mirror is not None:
@@ -194,18 +197,23 @@ class Globals:
         if self._asked:
             return self._mirror
         self._link.check()
-        self._opening = self._opening or asyncio.Lock()
-        async with self._opening:
-            if not self._asked:
-                meanwhile = self._meanwhile = []
-                try:
-                    self._mirror = await self._link.driver.mirror(self._link.space)
-                    self._asked = True
-                finally:
-                    self._meanwhile = None
-                for record in meanwhile:
-                    self._offer(record)
+        # One for all who ask meanwhile: tried by each, one after another, they would wait for all tries before theirs.
+        opening = self._opening = self._opening or asyncio.create_task(self._open(), name="gridsession-globals")
+        await asyncio.wait({opening})
+        if opening.cancelled():
+            raise StoreClosed("the store was closed before its globals were read")
+        opening.result()
         return self._mirror
+
+    async def _open(self) -> None:
+        meanwhile = self._meanwhile = []
+        try:
+            self._mirror = await self._link.driver.mirror(self._link.space)
+            self._asked = True
+        finally:
+            self._opening = self._meanwhile = None
+        for record in meanwhile:
+            self._offer(record)
 
     def _read(self, mirror: Mirror, name: str) -> Any:
         """The value in the local copy, `_MISSING` where there is none."""

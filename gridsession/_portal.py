@@ -39,6 +39,7 @@ class Portal:
         Raises:
             Exception: as `call`, and what the work raises.
         """
+        self._check_process()
         # One by one: whoever gives up stops the loop, which must not end what another thread waits for.
         with self._opening:
             began = self._start()
@@ -76,6 +77,7 @@ class Portal:
             )
         call: _Call[T] = _Call(work)
         try:
+            self._check_process()
             # Under the lock: what is submitted before `close` comes to the loop before its end, and is ended there.
             with self._lock:
                 self._checked().call_soon_threadsafe(call.start)
@@ -103,13 +105,15 @@ class Portal:
 
     def close(self) -> None:
         """`stop`, for good; a second call does nothing."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
         self.stop()
 
-    def _checked(self) -> asyncio.AbstractEventLoop:
-        if self._pid != os.getpid():
+    def _check_process(self) -> None:
+        # Before a lock is taken: the thread that had it when this process was forked does not live here.
+        if self._thread is not None and self._pid != os.getpid():
             raise WrongLoop("this store was opened before the fork: open one in each process")
+
+    def _checked(self) -> asyncio.AbstractEventLoop:
         if self._closed or self._loop is None:
             raise StoreClosed("the store is closed, or was not opened: use `with SessionStore.open(...)`")
         if threading.current_thread() is self._thread:
@@ -119,12 +123,23 @@ class Portal:
     @staticmethod
     def _run(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        loop.run_forever()
+        while not _runs_out(loop):
+            pass
         remaining = asyncio.all_tasks(loop)
         for task in remaining:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+def _runs_out(loop: asyncio.AbstractEventLoop) -> bool:
+    """Run the loop; whether it was stopped, rather than left by what ends a program, raised in a task."""
+    try:
+        loop.run_forever()
+    except (SystemExit, KeyboardInterrupt):
+        # It is the outcome of its task, raised where that is waited for; the others go on.
+        return False
+    return True
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -95,15 +95,17 @@ class SessionStore:
         options = dict(address.options)
         ttl, deadline = _seconds(address, "ttl"), _seconds(address, "deadline")
         named = options.pop("namespace", None)
-        address = address._replace(options={name: text for name, text in options.items() if name not in _OWN_OPTIONS})
-        make = partial(driver_class(address.scheme).from_address, address, observers)
-        made = make()
-        chosen = check_namespace(_first(namespace, named, "default"))
         asked = policy or Policy()
         if asked.ttl is None and ttl is not None:
             asked = replace(asked, ttl=ttl)
         if asked.deadline == Policy().deadline and deadline is not None:
             asked = replace(asked, deadline=deadline)
+        options = {name: text for name, text in options.items() if name not in _OWN_OPTIONS}
+        # The driver's, too: what it asks by itself (scans, globals, what has expired) is part of calls that end by it.
+        options["deadline"] = repr(milliseconds(asked.deadline, "deadline") / 1000)
+        make = partial(driver_class(address.scheme).from_address, address._replace(options=options), observers)
+        made = make()
+        chosen = check_namespace(_first(namespace, named, "default"))
         return cls(made, asked, chosen, observers, make)
 
     def __repr__(self) -> str:
@@ -186,12 +188,17 @@ class SessionStore:
             self._state = "closed"
             return
         self._state = "closed"
-        await self._expiry.aclose()
+        async with contextlib.AsyncExitStack() as rest:
+            # Also when who closes is cancelled, as by a framework that waits no longer for the handlers.
+            if self._remake is not None:
+                rest.push_async_callback(self._driver.aclose)
+            rest.push_async_callback(self._globals.aclose)
+            rest.callback(self._leave)
+            await self._expiry.aclose()
+
+    def _leave(self) -> None:
         for link in self._links:
             link.loop = None
-        await self._globals.aclose()
-        if self._remake is not None:
-            await self._driver.aclose()
 
     def session(self, session_id: SessionKey) -> Session:
         """A handle of one session; no I/O.

@@ -149,6 +149,11 @@ class Turn:
             if self._token:
                 await _finish(self._give_back())
 
+    async def _undo_entering(self, error: BaseException) -> None:
+        """For a blocking caller that `error` interrupted when this was entered already: nobody else would leave it."""
+        if self._open and not isinstance(error, UsageError):
+            await self.__aexit__(type(error), error, error.__traceback__)
+
     async def commit(self) -> Revision:
         """Save midway what changed so far, and go on holding the session.
 
@@ -284,8 +289,8 @@ class Turn:
         if not self._exclusive or (not self._token and not by_request):
             return
         token, self._token = self._token, 0
-        command = Release(self._link.not_after(), token, self._request_id)
         try:
+            command = Release(self._link.not_after(), token, self._request_id)
             await self._link.ask(self._id, command, within=_GIVE_BACK)
         except GridSessionError as error:
             _log.info("lease.not_released", session=hashed(self._id), error=type(error).__name__)

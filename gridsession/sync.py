@@ -245,7 +245,11 @@ class Turn:
         return Session(self._portal, self._aio.session)
 
     def __enter__(self) -> Turn:
-        self._portal.call(self._aio.__aenter__())
+        try:
+            self._portal.call(self._aio.__aenter__())
+        except BaseException as error:
+            self._portal.call(self._aio._undo_entering(error))
+            raise
         return self
 
     def __exit__(

@@ -129,7 +129,7 @@ class Driver(ABC):
     @classmethod
     @abstractmethod
     def from_address(cls, address: Address, hooks: Hooks) -> Driver:
-        """A driver for a URL's parts, not yet connected.
+        """A driver for a URL's parts, not yet connected; among its options there is always `deadline`, the policy's, s.
 
         Raises:
             InvalidOption: the URL holds what this driver does not understand.
@@ -282,8 +282,8 @@ class Address(NamedTuple):
             InvalidOption: an unknown option; the message lists the known ones.
         """
         for name in self.options:
-            if name not in known:
-                names = ", ".join(sorted(known)) or "none"
+            if name != "deadline" and name not in known:
+                names = ", ".join(sorted({*known} - {"deadline"})) or "none"
                 raise InvalidOption(
                     f"unknown option {name!r} for {self.scheme}://; known: {names}, deadline, namespace, ttl"
                 )

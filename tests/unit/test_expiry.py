@@ -425,3 +425,26 @@ def test_operations_that_set_a_ttl_ask_too() -> None:
         await _until(lambda: len(events) == 2)
 
     _run(work)
+
+
+async def test_a_store_is_closed_also_when_who_closes_waits_no_longer_for_its_handlers() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(expired: ExpiredSession) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    store = SessionStore.open(driver=MemoryDriver())
+    store.on_expire(hang)
+    await store
+    await store.session(ID).set("a", 1, ttl=0.05)
+    async with asyncio.timeout(20):
+        await begun.wait()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(store.aclose(), 0.1)
+        with pytest.raises(StoreClosed):
+            await store.session(ID).load()
+        await ended.wait()

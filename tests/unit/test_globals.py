@@ -14,7 +14,7 @@ from gridsession._identity import Space
 from gridsession._record import Record
 from gridsession.drivers import Mirror
 from gridsession.drivers.memory import MemoryDriver
-from gridsession.errors import InvalidInput, InvalidOption, InvalidValue, StoreClosed, WrongType
+from gridsession.errors import ConnectFailed, InvalidInput, InvalidOption, InvalidValue, StoreClosed, WrongType
 from gridsession.testing.clock import ManualClock
 
 ONE_COMMAND: dict[str, Callable[[Globals], Awaitable[object]]] = {
@@ -246,6 +246,47 @@ async def test_ones_own_changes_while_the_copy_is_read_in_are_in_it(clock: Manua
         assert await first == 3
         assert await second == 3
         assert await found.get("gone") is None
+
+
+class _Hanging(MemoryDriver):
+    """Reads its copy in when `go_on` is set, and fails then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries = 0
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def mirror(self, space: Space) -> Mirror:
+        self.tries += 1
+        self.begun.set()
+        await self.go_on.wait()
+        raise ConnectFailed("no member is connected")
+
+
+async def test_a_copy_that_cannot_be_read_in_is_tried_once_for_all_who_wait_for_it() -> None:
+    driver = _Hanging()
+    async with SessionStore.open(driver=driver) as store:
+        asked = [asyncio.create_task(store.globals.get("n")) for _ in range(5)]
+        await driver.begun.wait()
+        asked.pop(0).cancel()
+        await asyncio.sleep(0)
+        driver.go_on.set()
+        for each in asked:
+            with pytest.raises(ConnectFailed):
+                await each
+        assert driver.tries == 1
+        with pytest.raises(ConnectFailed):
+            await store.globals.get("n")
+        assert driver.tries == 2, "it is not tried again"
+
+
+async def test_who_waits_for_the_copy_is_told_when_the_store_is_closed() -> None:
+    driver = _Hanging()
+    async with SessionStore.open(driver=driver) as store:
+        waiting = asyncio.create_task(store.globals.get("n"))
+        await driver.begun.wait()
+    with pytest.raises(StoreClosed):
+        await waiting
 
 
 async def test_a_driver_that_has_no_copy_after_all_is_asked_each_time(clock: ManualClock) -> None:

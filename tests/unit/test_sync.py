@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gridsession import Policy
+from gridsession._portal import Portal
 from gridsession.drivers.memory import MemoryDriver
 from gridsession.errors import Conflict, ConnectFailed, StoreClosed, Unavailable, UsageError, WrongLoop
 from gridsession.sync import SessionStore, Turn
@@ -124,6 +125,32 @@ def test_ctrl_c_ends_the_call_and_leaves_nothing_held(store: SessionStore) -> No
         signal.signal(signal.SIGINT, before)
     with store.turn(ID, wait=0):
         pass
+
+
+def test_interrupted_when_it_was_just_entered_a_turn_is_left(
+    store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Portal.call
+
+    def interrupted(portal: Portal, work: Any) -> Any:
+        call(portal, work)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Portal, "call", interrupted)
+    with pytest.raises(KeyboardInterrupt), store.turn(ID):
+        pytest.fail("the block ran")
+    with store.turn(ID, wait=0):
+        pass
+
+
+def test_what_ends_a_program_ends_its_call_alone(store: SessionStore) -> None:
+    async def leave() -> None:
+        sys.exit(3)
+
+    with pytest.raises(SystemExit, match="3"):
+        store.call(leave())
+    assert store.session(ID).increment("n") == 1
 
 
 def test_closing_ends_what_other_threads_wait_for() -> None:
@@ -266,3 +293,22 @@ def test_a_forked_child_is_told_and_opens_a_store_of_its_own(store: SessionStore
     os.waitpid(child, 0)
     with os.fdopen(reading, "rb") as answer:
         assert answer.read() == b"1"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_while_another_thread_makes_a_call_is_told_too(store: SessionStore) -> None:
+    reading, writing = os.pipe()
+    with store._portal._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            try:
+                store.session(ID).load()
+            except WrongLoop:
+                os.write(writing, b"told")
+            finally:
+                os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading, "rb") as answer:
+        assert answer.read() == b"told"

@@ -24,6 +24,7 @@ from gridsession.errors import (
     InvalidValue,
     Leased,
     LeaseLost,
+    StoreClosed,
     TooLate,
     Unsupported,
     UsageError,
@@ -712,6 +713,23 @@ async def test_a_turn_cancelled_while_it_ends_is_cancelled_and_its_session_freed
             await task
         assert not went_on
         assert await _held(driver) is None
+
+
+async def test_what_was_raised_in_the_block_comes_out_also_when_its_driver_was_closed_meanwhile() -> None:
+    class Closed(MemoryDriver):
+        closed = False
+
+        def not_after(self, deadline: int) -> int:
+            if self.closed:
+                raise StoreClosed("the store is closed")
+            return super().not_after(deadline)
+
+    driver = Closed()
+    async with SessionStore.open(driver=driver) as store:
+        with pytest.raises(ZeroDivisionError):
+            async with store.turn(ID):
+                driver.closed = True
+                raise ZeroDivisionError
 
 
 async def _held(driver: MemoryDriver) -> object:

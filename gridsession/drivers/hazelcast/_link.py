@@ -144,17 +144,18 @@ class Link:
                 await client.shutdown()
         except Exception as error:  # noqa: BLE001 - it is dropped anyway
             _log.warning("client.shutdown_failed", error=type(error).__name__)
-        # Calls under way end in an error, also if it did not come so far.
-        self.service.shutdown()
-        for connection in list(self._opened):
-            _abandon(connection)
-        for task in (
-            self._connections._heartbeat_manager._heartbeat_task,
-            self._connections._connect_all_members_task,
-            self.service._clean_resources_task,
-        ):
-            if task is not None:
-                task.cancel()
+        finally:
+            # Calls under way end in an error, also if it did not come so far.
+            self.service.shutdown()
+            for connection in list(self._opened):
+                _abandon(connection)
+            for task in (
+                self._connections._heartbeat_manager._heartbeat_task,
+                self._connections._connect_all_members_task,
+                self.service._clean_resources_task,
+            ):
+                if task is not None:
+                    task.cancel()
         # Transports close, and tasks end, in the next turns of the loop: the caller may stop it right after.
         for _ in range(3):
             await asyncio.sleep(0)
