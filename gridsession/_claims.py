@@ -68,7 +68,11 @@ def claim_expired(context: Context, command: ClaimExpired) -> Applied:
     if place < 0:
         until = min((ended.until for ended in record.previous), default=0)
         lost = Status.LEASE_LOST if command.renew else Status.LEASED if until else Status.ABSENT
-        return context.answer(lost, grant=Grant(0, until) if lost is Status.LEASED else None)
+        stored = context.stored
+        # What waited too long is forgotten now: while it is stored, whoever claims is sent here again and again.
+        forgets = lost is Status.ABSENT and stored is not None and bool(stored.previous) and not record.previous
+        grant = Grant(0, until) if lost is Status.LEASED else None
+        return context.answer(lost, record if forgets else None, grant=grant)
     ended = previous[place]
     after, reply = context.answer(
         Status.OK,

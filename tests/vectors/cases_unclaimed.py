@@ -413,6 +413,15 @@ add(
 )
 full = replace(HELD, ring=(ring(8, LATE + 50_000), ring(9, LATE + 50_000)))
 add("a full ring", full, ack(), now=LATE, status=Status.BUSY, limits={"ring": 2})
+lasting = replace(anew, ttl=None, announce=False, previous=())
+add(
+    "what waited for a day is forgotten by who claims it in vain",
+    replace(lasting, previous=(one,)),
+    claim(now=one.expired + DAY),
+    now=one.expired + DAY,
+    status=Status.ABSENT,
+    after=lasting,
+)
 add("after a day there is nothing to acknowledge", HELD, ack(1, END + DAY), now=END + DAY, status=Status.LEASE_LOST)
 
 # what moves and what stays

@@ -41,6 +41,7 @@ final class Dues {
     private final Map<String, Watched> namespaces = new ConcurrentHashMap<>();
     private final ScheduledExecutorService thread = Executors.newSingleThreadScheduledExecutor(Dues::daemon);
     private BitSet owned = new BitSet();
+    private volatile long warned = System.nanoTime() - 2 * IDLE;
 
     private Dues(HazelcastInstance instance) {
         this.instance = instance;
@@ -67,13 +68,24 @@ final class Dues {
     List<String> take(String namespace, int limit, long now) {
         Watched watched = namespaces.get(namespace);
         if (watched == null) {
-            if (namespaces.size() < MOST_NAMESPACES && namespaces.putIfAbsent(namespace, new Watched(namespace)) == null) {
+            if (namespaces.size() >= MOST_NAMESPACES) {
+                warn();
+            } else if (namespaces.putIfAbsent(namespace, new Watched(namespace)) == null) {
                 thread.execute(this::tick);
             }
             return null;
         }
         watched.asked = System.nanoTime();
         return watched.looked ? watched.index.take(limit, now) : null;
+    }
+
+    private void warn() {
+        long time = System.nanoTime();
+        if (time - warned > IDLE) {
+            warned = time;
+            LOG.log(Level.WARNING, "expired sessions are told of in {0} namespaces at once at most: in others they wait, and "
+                    + "are forgotten after a day", MOST_NAMESPACES);
+        }
     }
 
     private void tick() {
@@ -196,7 +208,7 @@ final class Dues {
         public boolean apply(Map.Entry<Object, Object> entry) {
             Stored stored = Stored.of(entry);
             if (index != null && !stored.isForeign() && stored.bytes() != null) {
-                long at = Record.announceAt(stored.bytes());
+                long at = Record.announceAt(stored.id(), stored.bytes());
                 if (at != Record.NEVER) {
                     index.seen(stored.id(), at, now);
                 }
@@ -217,7 +229,7 @@ final class Dues {
         @Override
         public void changed(EntryEvent<Object, Object> event) {
             if (event.getKey() instanceof String id && event.getValue() instanceof byte[] bytes) {
-                index.changed(id, Record.announceAt(bytes), GridMember.of(instance).now());
+                index.changed(id, Record.announceAt(id, bytes), GridMember.of(instance).now());
             }
         }
 

@@ -1,5 +1,6 @@
 package com.gridsession.member;
 
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /** One session as it is stored: format GSR, number 1, as laid out field by field in {@code gridsession/_record.py}. */
@@ -241,13 +242,18 @@ final class Record {
         return due;
     }
 
-    /** As {@link #announceAt()}, of a record's bytes; of bytes that are none, never. */
-    static long announceAt(byte[] data) {
+    /** Whether former sessions wait in these bytes of a record, or null. */
+    static boolean hasPrevious(byte[] data) {
+        return data != null && (Bytes.u16(data, 4) & PREVIOUS) != 0;
+    }
+
+    /** As {@link #announceAt()}, of a record's bytes; of bytes that are none, or another id's, never. */
+    static long announceAt(String id, byte[] data) {
         if (data.length < 6 || (Bytes.u16(data, 4) & (ANNOUNCE | PREVIOUS)) == 0) {
             return NEVER;
         }
         try {
-            return decode(data, 0, data.length, idOf(data)).announceAt();
+            return decode(data, 0, data.length, id.getBytes(StandardCharsets.UTF_8)).announceAt();
         } catch (Unreadable unreadable) {
             return NEVER;
         }

@@ -258,8 +258,12 @@ public final class Rules {
         }
         int place = Claims.place(base, command, now);
         if (place < 0) {
-            if (command.renews() || base.previous.length == 0) {
-                return answer(command.renews() ? Status.LEASE_LOST : Status.ABSENT);
+            if (command.renews()) {
+                return answer(Status.LEASE_LOST);
+            }
+            if (base.previous.length == 0) {
+                // what waited too long is forgotten now: while it is stored, whoever claims is sent here again and again
+                return answer(reply(Status.ABSENT), Record.hasPrevious(stored) ? base : null);
             }
             Reply held = reply(Status.LEASED);
             held.grant(0, Claims.firstUntil(base), 0);

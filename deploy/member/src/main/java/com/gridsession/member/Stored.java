@@ -22,7 +22,7 @@ record Stored(String id, byte[] bytes, boolean isForeign) {
             return value == null || value instanceof byte[]
                     ? new Stored(id, (byte[]) value, false)
                     : new Stored(id, null, true);
-        } catch (HazelcastSerializationException notOurs) {
+        } catch (HazelcastSerializationException | StackOverflowError notOurs) {
             return new Stored(id, null, true);
         }
     }

@@ -53,7 +53,9 @@ class PreviousTest {
         assertEquals(2, read.previous.length);
         assertEquals(9_000, read.previous[1].until());
         assertTrue(java.util.Arrays.equals(bytes, read.encode()));
-        assertEquals(1_000, Record.announceAt(bytes));
+        String id = new String(ID, StandardCharsets.UTF_8);
+        assertEquals(1_000, Record.announceAt(id, bytes));
+        assertEquals(Record.NEVER, Record.announceAt(id + "2", bytes), "the record of another id");
         assertEquals(2_000 + Previous.KEPT + 1_000, read.retainedUntil());
     }
 }
