@@ -166,8 +166,8 @@ def _of_heaps(reports: Iterable[Report]) -> Iterator[Finding]:
                 FAULT,
                 report.address,
                 f"{share:.0%} of its heap is needed; when it is full, the member ends and the others must take over",
-                "make room now: a shorter ttl, fewer or smaller sessions, another member (--members-declared), or"
-                " restart members one at a time with a larger --memory",
+                "make room now: delete what is idle (gridsession ls --idle-over 12h; gridsession delete) and stop no"
+                " member: the others would have to hold its sessions too",
             )
         elif share > _FILLING:
             yield Finding(
