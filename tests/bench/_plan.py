@@ -25,15 +25,19 @@ _START: Final = {"grid": 4.0 * MEMBERS, "mongo": 8.0, "redis-pair": 3.0}
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often and how long, s: `rounds` stretches of `seconds` each, after `warm` for what a JVM answers."""
+    """How often and how long, s: `rounds` stretches of `seconds` each, after `warm` for what a JVM answers.
+
+    That goes on while it gets quicker, until `most_warm`: JVMs that share a core with their compilers take a minute.
+    """
 
     rounds: int = 5
     seconds: float = 2.0
     warm: float = 10.0
+    most_warm: float = 60.0
 
 
 FULL: Final = Pace()
-QUICK_PACE: Final = Pace(rounds=3, seconds=1.0, warm=3.0)
+QUICK_PACE: Final = Pace(rounds=3, seconds=1.0, warm=3.0, most_warm=3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ class Part:
         places = {place for case in self.cases for place in CASES[case].needs}
         starting = sum(_START.get(place, 1.0) for place in places)
         filling = len(self.cases) * self.setting.sessions * max(0.3, self.setting.size / KILOBYTE / 4) / _FILLED
-        warming = sum(self.warm_up(case, pace) for case in self.cases)
+        warm = [self.warm_up(case, pace) for case in self.cases]
+        # About twice as long where it goes on while it gets quicker.
+        warming = sum(max(seconds, min(2 * seconds, pace.most_warm)) for seconds in warm)
         return starting + filling + warming + pace.rounds * len(self.stretches()) * pace.seconds
 
 

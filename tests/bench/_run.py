@@ -18,6 +18,10 @@ from tests.bench._processes import Clients
 from tests.bench._work import NotRun
 
 _WARMING_CALLERS: Final = 64
+_STEP: Final = 5.0
+_QUICKER: Final = 1.1
+_STEADY: Final = 2
+"""Stretches of warm-up in a row that were hardly quicker than the best before them: then it is as quick as it gets."""
 
 
 @dataclass(slots=True)
@@ -83,4 +87,10 @@ def _prepare(part: Part, case: str, places: Places, clients: Clients, pace: Pace
         places.need(place)
     say(f"making sessions and warming up: {case}")
     clients.open(case, places.addresses)
-    clients.measure(case, min(_WARMING_CALLERS, chosen.most_callers), part.warm_up(case, pace))
+    callers, spent = min(_WARMING_CALLERS, chosen.most_callers), part.warm_up(case, pace)
+    best, steady = clients.measure(case, callers, spent).turns_per_second, 0
+    while chosen.jvm and steady < _STEADY and spent + _STEP <= pace.most_warm:
+        rate = clients.measure(case, callers, _STEP).turns_per_second
+        steady = steady + 1 if rate < best * _QUICKER else 0
+        best = max(best, rate)
+        spent += _STEP
