@@ -52,8 +52,9 @@ def test_rule_1_what_is_stored_are_the_records_bytes_under_the_text_of_the_id(gr
             assert type(value) is bytearray, "Java's byte[]"
             record = Record.decode(bytes(value), expected_id="line:ü1")
             assert (record.epoch, record.revision) == (reply.epoch, reply.revision)
-            assert driver._client is not None
-            assert await records(driver._client, space, 10) == {"line:ü1": bytes(value)}
+            assert driver._executor is not None
+            found = await records(driver._executor, space, asyncio.get_running_loop().time() + 10)
+            assert {name: data for name, (_, data) in found.items()} == {"line:ü1": bytes(value)}
 
     asyncio.run(scenario())
 
