@@ -198,7 +198,11 @@ class Globals:
             return self._mirror
         self._link.check()
         # One for all who ask meanwhile: tried by each, one after another, they would wait for all tries before theirs.
-        opening = self._opening = self._opening or asyncio.create_task(self._open(), name="gridsession-globals")
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name="gridsession-globals")
+            # Whoever waits may be cancelled: then nobody asks what became of it.
+            self._opening.add_done_callback(lambda done: done.cancelled() or done.exception())
+        opening = self._opening
         await asyncio.wait({opening})
         if opening.cancelled():
             raise StoreClosed("the store was closed before its globals were read")

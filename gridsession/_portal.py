@@ -31,6 +31,7 @@ class Portal:
         self._opening = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._ending = threading.Event()
         self._closed = False
 
     def open(self, work: Coroutine[Any, Any, T]) -> T:
@@ -55,9 +56,9 @@ class Portal:
             begins = self._thread is None and not self._closed
             if begins:
                 self._pid = os.getpid()
-                self._loop = _new_loop()
+                self._loop, self._ending = _new_loop(), threading.Event()
                 self._thread = threading.Thread(
-                    target=self._run, args=(self._loop,), name="gridsession-portal", daemon=True
+                    target=self._run, args=(self._loop, self._ending), name="gridsession-portal", daemon=True
                 )
                 self._thread.start()
             return begins
@@ -98,6 +99,7 @@ class Portal:
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
+            self._ending.set()
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
@@ -121,25 +123,22 @@ class Portal:
         return self._loop
 
     @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
+    def _run(loop: asyncio.AbstractEventLoop, ending: threading.Event) -> None:
         asyncio.set_event_loop(loop)
-        while not _runs_out(loop):
-            pass
+        while True:
+            try:
+                loop.run_forever()
+                break
+            except (SystemExit, KeyboardInterrupt):
+                # What ends a program is the outcome of its task, raised where that is waited for; the others go on. A
+                # request to stop that came in the same turn of the loop is lost.
+                if ending.is_set():
+                    loop.call_soon(loop.stop)
         remaining = asyncio.all_tasks(loop)
         for task in remaining:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
-
-
-def _runs_out(loop: asyncio.AbstractEventLoop) -> bool:
-    """Run the loop; whether it was stopped, rather than left by what ends a program, raised in a task."""
-    try:
-        loop.run_forever()
-    except (SystemExit, KeyboardInterrupt):
-        # It is the outcome of its task, raised where that is waited for; the others go on.
-        return False
-    return True
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import threading
 import warnings
@@ -14,6 +15,7 @@ import pytest
 from gridsession import Policy, Revision, SessionChange, SessionStore, Turn
 from gridsession._commands import Command
 from gridsession.drivers import Address, Driver, driver_class, parse_url
+from gridsession.drivers.file import FileDriver
 from gridsession.drivers.memory import MemoryDriver
 from gridsession.errors import (
     Conflict,
@@ -410,6 +412,17 @@ async def test_a_driver_handed_in_is_not_closed_also_when_opening_fails() -> Non
     with pytest.raises(ConnectFailed):
         await SessionStore.open(driver=driver)
     assert not driver.closed
+
+
+def test_what_a_driver_asks_by_itself_ends_by_the_stores_deadline_too(tmp_path: Path) -> None:
+    def seconds(url: str, policy: Policy | None = None) -> object:
+        driver = SessionStore.open(url, policy=policy)._driver
+        assert isinstance(driver, FileDriver)
+        return driver.deadline
+
+    assert seconds(f"file://{tmp_path}") == 10
+    assert seconds(f"file://{tmp_path}?deadline=3") == 3
+    assert seconds(f"file://{tmp_path}?deadline=3", Policy(deadline=dt.timedelta(seconds=2))) == 2
 
 
 async def test_a_store_closed_while_it_opens_stays_closed() -> None:
