@@ -248,7 +248,8 @@ class Turn:
         try:
             self._portal.call(self._aio.__aenter__())
         except BaseException as error:
-            self._portal.call(self._aio._undo_entering(error))
+            with suppress(UsageError):
+                self._portal.call(self._aio._undo_entering(error))
             raise
         return self
 

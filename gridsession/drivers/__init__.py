@@ -129,7 +129,7 @@ class Driver(ABC):
     @classmethod
     @abstractmethod
     def from_address(cls, address: Address, hooks: Hooks) -> Driver:
-        """A driver for a URL's parts, not yet connected; among its options there is always `deadline`, the policy's, s.
+        """A driver for a URL's parts, not yet connected; a store puts its policy's `deadline` (s) among the options.
 
         Raises:
             InvalidOption: the URL holds what this driver does not understand.
@@ -248,7 +248,7 @@ class Driver(ABC):
 
 
 class Address(NamedTuple):
-    """A URL's parts: scheme, what stands before the query, and the query's options that are not the store's own."""
+    """A URL's parts: scheme, what stands before the query, and the query's options but the store's own."""
 
     url: str
     scheme: str

@@ -366,19 +366,30 @@ async def test_who_is_cancelled_when_its_turn_has_just_come_passes_it_on() -> No
 async def test_one_timer_ends_each_block_at_its_own_time() -> None:
     deadlines, loop = Deadlines(), asyncio.get_running_loop()
     start = loop.time()
-    ended: list[float] = []
+    stalled = 0.0
 
-    async def wait(seconds: float, due: float) -> None:
+    async def watch() -> None:
+        """How long the whole loop stood still at most: a busy host is no fault of the timer."""
+        nonlocal stalled
+        while True:
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            stalled = max(stalled, loop.time() - before - 0.01)
+
+    async def wait(seconds: float, due: float) -> float:
         try:
             with deadlines.by(start + due):
                 await asyncio.sleep(seconds)
         except TimeoutError:
-            assert loop.time() >= start + due
-            ended.append(due)
+            return loop.time() - start
+        return 0.0
 
-    await asyncio.gather(wait(60, 0.4), wait(60, 0.2), wait(0, 0.3), wait(60, 0.6))
-    assert ended == [0.2, 0.4, 0.6]
-    assert loop.time() < start + 60
+    watching = asyncio.create_task(watch())
+    fourth, second, never, sixth = await asyncio.gather(wait(9, 0.4), wait(9, 0.2), wait(0, 0.3), wait(9, 0.6))
+    watching.cancel()
+    assert never == 0.0
+    for ended, due in ((fourth, 0.4), (second, 0.2), (sixth, 0.6)):
+        assert due <= ended < due + 0.05 + stalled
 
 
 async def test_a_cancellation_from_outside_stays_one() -> None:

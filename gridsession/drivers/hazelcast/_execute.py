@@ -8,13 +8,10 @@ applied".
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Final, NoReturn
-
-from hazelcast.errors import SplitBrainProtectionError
 
 from gridsession._commands import AckExpired, Change, Command, Commit, Install, Load, Want, op_id_of
 from gridsession._identity import Space
@@ -158,10 +155,10 @@ class Executor:
             await asyncio.gather(
                 *(_Run(self, space, name, asked, due).attempt() for name in _one_for_each_owner(self.client.link))
             )
-        except _Short:
-            raise NotServed from None
-        except SplitBrainProtectionError as error:
-            raise NotServed from error
+        except Exception as error:
+            if isinstance(error, _Short) or was_refused(error):
+                raise NotServed from error
+            raise
 
     def frames(self, space: Space) -> _wire.ExecuteFrames:
         """Requests for a space's map."""
@@ -175,15 +172,15 @@ def _one_for_each_owner(link: Link) -> list[str]:
     """Names of which each falls to another of the members that own anything."""
     owners = {link.owner(partition) for partition in range(link.partition_count())}
     found: list[str] = []
-    for index in itertools.count():
-        if not owners:
-            return found
+    index = 0
+    while owners:
         name = f"served:{index}"
         owner = link.owner(link.keys.get(name).partition)
         if owner in owners:
             owners.remove(owner)
             found.append(name)
-    raise AssertionError
+        index += 1
+    return found
 
 
 def _announces(command: Command) -> bool:
