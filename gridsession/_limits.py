@@ -15,11 +15,11 @@ class Limits:
         fields: in all bags together.
         name_bytes: a field's name in UTF-8.
         id_bytes: the session id in UTF-8.
-        ring: remembered operation ids; more means `busy` until the oldest deadlines pass. 4096 over the default
-            deadline of 10 s is 400 changes a second of one session, for as long as one likes.
+        ring: remembered operation ids; more means `busy` until a second after the oldest deadlines. 4096 over the
+            default deadline of 10 s is 370 changes a second of one session, for as long as one likes.
         operations: of one command, with its guards, retained names or names asked for.
         waiters: places in the queue for the lease.
-        horizon: how far ahead `not_after` may lie, ms; it bounds how long the ring must remember.
+        horizon: how far ahead `not_after` may lie, ms; it and `APART` bound how long the ring must remember.
     """
 
     record_bytes: int = 262_144

@@ -77,6 +77,7 @@ from gridsession._fields import (
 from gridsession.errors import CorruptRecord
 
 __all__ = [
+    "APART",
     "BAGS",
     "FLOAT",
     "GATE",
@@ -123,6 +124,8 @@ MAX_DURATION: Final = 3_155_760_000_000
 """Longest ttl and max_lifetime, ms: 100 years, so that no sum of times overflows."""
 MAX_LEASE: Final = 86_400_000
 """Longest lease and patience, ms: a day; a lease that must last longer is renewed."""
+APART: Final = 1_000
+"""How far the clocks of places may be apart that judge one record after each other, ms; within a grid it is some ms."""
 KEPT_UNCLAIMED: Final = 86_400_000
 """How long an expired session waits for its acknowledgement, ms: a day."""
 MOST_UNCLAIMED: Final = 8
@@ -258,8 +261,7 @@ class Record:
 
     @property
     def retained_until(self) -> int | None:
-        """When a driver may forget the record (ms): its expiry, and not before the ring, lease and queue end, nor while
-        the end of a session waits for its acknowledgement."""
+        """When a driver may forget the record (ms): its expiry acknowledged, its ring, lease and queue over."""
         last = self.expires_at if self.live else 0
         if last is None:
             return None
@@ -273,8 +275,7 @@ class Record:
             last = max(last, waiter.until)
         if self.lease is not None:
             last = max(last, self.lease.until)
-        # A second more, so that a record dropped and made again within one millisecond cannot grant a token twice.
-        return last + 1_000
+        return last + APART  # also: dropped and made again within one millisecond, it could grant a token twice
 
     @property
     def announce_at(self) -> int | None:

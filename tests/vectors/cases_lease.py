@@ -451,9 +451,9 @@ add(
     after=replace(OVER, lease=replace(lease("a", NOW, NOW + 30_000), request_id=req("y")), last_token=NOW),
     grant=mine,
 )
-stale = given_back(FREE, until=NOW)
+stale = given_back(FREE, until=NOW - 1_000)
 add(
-    "a request given back is forgotten at the deadline of the release",
+    "a request given back is forgotten a second after the deadline of the release",
     stale,
     ask("a"),
     after=got(FREE, "a", NOW),

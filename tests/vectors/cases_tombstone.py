@@ -78,7 +78,9 @@ add(
     after=remembering(gone(), retry, Status.ABSENT),
     status=Status.ABSENT,
 )
-busy = replace(R, ring=(ring(8), ring(9, NOW)), last_token=41, lease=lease(), queue=(waiter("b"), waiter("c", NOW)))
+busy = replace(
+    R, ring=(ring(8), ring(9, NOW - 1_000)), last_token=41, lease=lease(), queue=(waiter("b"), waiter("c", NOW))
+)
 deletes(
     "a delete keeps what must outlive the session",
     busy,
@@ -153,9 +155,11 @@ add(
 add(
     "past all deadlines it still takes the next epoch",
     T,
-    replace(C, not_after=SOON + 9),
-    now=SOON,
-    after=born(replace(C, not_after=SOON + 9), SOON, out_of=Record(ID, EPOCH), state={"n": 1}, results=(v(1),)),
+    replace(C, not_after=SOON + 1_009),
+    now=SOON + 1_000,
+    after=born(
+        replace(C, not_after=SOON + 1_009), SOON + 1_000, out_of=Record(ID, EPOCH), state={"n": 1}, results=(v(1),)
+    ),
     results=(v(1),),
 )
 high = replace(T, epoch=NOW + 5)

@@ -14,9 +14,10 @@ final class Record {
     /** As a moment: never. */
     static final long NEVER = Long.MAX_VALUE;
 
+    /** How far the clocks of members may be apart that judge one record after each other, ms. */
+    static final long APART = 1_000;
+
     private static final long LAST_TIME = 1L << 53;
-    /** Kept longer, ms, so that a record dropped and made again within one millisecond cannot grant a token twice. */
-    private static final long APART = 1_000;
     private static final int MAGIC = 'G' << 24 | 'S' << 16 | 'R' << 8 | 1;
     private static final int LIVE = 1;
     private static final int TTL = 2;
@@ -230,6 +231,7 @@ final class Record {
         for (Waiter waiter : queue) {
             until = Math.max(until, waiter.until());
         }
+        // Also: a record dropped and made again within one millisecond could grant a token twice.
         return (lease == null ? until : Math.max(until, lease.until())) + APART;
     }
 

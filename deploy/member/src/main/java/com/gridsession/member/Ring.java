@@ -51,11 +51,15 @@ final class Ring {
         return places.length + addedCount;
     }
 
-    /** Without the entries whose time has passed: the same ring if there are none. */
+    /**
+     * Without the entries whose time has passed, also by a clock that is behind: who owns the partition next must still
+     * call a resend a duplicate. The same ring if there are none.
+     */
     Ring settled(long now) {
+        long passed = now - Record.APART;
         int kept = 0;
         for (int place : places) {
-            kept += notAfter(place) > now ? 1 : 0;
+            kept += notAfter(place) > passed ? 1 : 0;
         }
         if (kept == places.length) {
             return this;
@@ -63,7 +67,7 @@ final class Ring {
         int[] left = new int[kept];
         kept = 0;
         for (int place : places) {
-            if (notAfter(place) > now) {
+            if (notAfter(place) > passed) {
                 left[kept++] = place;
             }
         }
