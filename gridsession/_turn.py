@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from operator import is_
 from types import TracebackType
 from typing import Any, Final
 
@@ -195,7 +196,7 @@ class Turn:
         self._read = reply.bags[STATE] or {}, reply.bags[PROPS] or {}
         self.state = {name: decode_field(raw) for name, raw in self._read[STATE].items()}
         self.props = {name: decode_field(raw) for name, raw in self._read[PROPS].items()}
-        self._decoded = self.state.copy(), self.props.copy()
+        self._decoded = _kept(self.state), _kept(self.props)
         self.repeated = reply.seen
         self._existed = reply.present
         self._epoch = reply.epoch if reply.present else 0
@@ -320,7 +321,7 @@ class Turn:
             release=release,
             announce=link.announce,
         )
-        decoded = self.state.copy(), self.props.copy()
+        decoded = _kept(self.state), _kept(self.props)
         reply = await link.execute(self._id, command)
         if release:
             self._token = 0
@@ -340,7 +341,7 @@ class Turn:
             read: Fields = self._read[bag]
             decoded = self._decoded[bag]
             for name, value in values.items():
-                if value is decoded.get(name, _MISSING) and type(value) in NEVER_CHANGE:
+                if _is_as_read(value, decoded.get(name, _MISSING)):
                     continue
                 raw, old = raw_of(name, value), read.get(name)
                 if raw != old:
@@ -356,6 +357,25 @@ class Turn:
             operations.append(Remember(_MESSAGES, self._message.value, self._link.policy.keep_messages))
             guards.append(self._message)
         return tuple(operations), tuple(guards), written
+
+
+def _kept(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `_is_as_read` compares with: lists are copied, for the turn's own may be changed in place."""
+    return {name: value.copy() if type(value) is list else value for name, value in values.items()}
+
+
+def _is_as_read(value: object, read: object) -> bool:
+    """Whether a value is for sure what was read, without encoding it: the same object of a kind that never changes, or
+    a list of the same such objects, as a history mostly is."""
+    if type(value) in NEVER_CHANGE:
+        return value is read
+    return (
+        type(value) is list
+        and type(read) is list
+        and len(value) == len(read)
+        and all(map(is_, value, read))
+        and NEVER_CHANGE.issuperset(map(type, value))
+    )
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:

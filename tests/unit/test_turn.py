@@ -96,6 +96,34 @@ async def test_only_what_changed_is_sent(driver: MemoryDriver, sent: list[Comman
         assert dict(snapshot.props) == {"same": 1, "changed": 2}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda found: found.append("d"), id="more"),
+        pytest.param(lambda found: found.pop(), id="less"),
+        pytest.param(list.reverse, id="turned round"),
+        pytest.param(lambda found: found.__setitem__(1, True), id="equal but of another type"),
+        pytest.param(lambda found: found.__setitem__(0, "A"), id="another in its place"),
+        pytest.param(lambda found: found.append([1]), id="one that can change"),
+    ],
+)
+async def test_a_list_changed_in_place_is_a_change(
+    driver: MemoryDriver, sent: list[Command], change: Callable[[list[object]], object]
+) -> None:
+    wanted: list[object] = ["a", 1, 2.5]
+    async with SessionStore.open(driver=driver) as store:
+        await store.session(ID).update(plain=wanted, nested=[1, [2]])
+        change(wanted)
+        async with store.turn(ID) as turn:
+            change(turn.state["plain"])
+            await turn.commit()
+            assert _changed(sent) == {("Set", STATE, "plain")}
+            turn.state["nested"][1].append(3)
+        assert _changed(sent) == {("Set", STATE, "nested")}
+        found = dict(await store.session(ID).load())
+    assert repr(found) == repr({"plain": wanted, "nested": [1, [2, 3]]})  # repr: 1 and True are equal
+
+
 async def test_a_value_put_back_after_a_commit_midway_is_a_change(driver: MemoryDriver) -> None:
     async with SessionStore.open(driver=driver) as store:
         await store.session(ID).update(name="first", nested=[1])
