@@ -16,6 +16,8 @@ from hazelcast.config import Config
 from gridsession._commands import Commit, Increment, Load, Want
 from gridsession._identity import Space
 from gridsession._record import Record, decode_field
+from gridsession.cli._findings import FAULT, findings
+from gridsession.cli._grid import examine
 from gridsession.drivers import parse_url
 from gridsession.drivers.hazelcast import HazelcastDriver, _wire
 from gridsession.drivers.hazelcast._tap import FIRST_ID, Tap
@@ -112,6 +114,11 @@ async def count(driver: HazelcastDriver, space: Space, session_id: str) -> int:
     """How often `increment` was applied."""
     reply = await driver.execute(space, session_id, Load(confirm=True))
     return int(decode_field(reply.bags[0]["n"])) if reply.bags[0] else 0
+
+
+async def is_sound(url: str) -> bool:
+    """Whether a doctor finds no fault, as an operator waits for before the next member may go: all copies are made."""
+    return all(finding.level != FAULT for finding in findings(await examine(url), {}))
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 30.0) -> None:

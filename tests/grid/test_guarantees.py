@@ -12,7 +12,7 @@ from hazelcast.config import Config
 from gridsession import Policy, SessionStore, operations
 from gridsession.errors import OutcomeUnknown, Unavailable
 from gridsession.testing.local_grid import LocalGrid
-from tests.grid.driving import a_space, eventually, opened, replicated
+from tests.grid.driving import a_space, eventually, is_sound, opened, replicated
 
 pytestmark = pytest.mark.grid
 
@@ -78,6 +78,8 @@ def test_a_member_cut_off_and_merged_back_changes_nothing_that_was_acknowledged_
             own_grid.start(by_age[0])
             own_grid.wait_for_members()
             by_age = await _by_age(own_grid)
+        # Without it before the others have their copies, they rightly wait for it.
+        await eventually(lambda: is_sound(own_grid.url), "all copies are made", seconds=60)
         frozen = by_age[0 if oldest else -1]
         policy = Policy(ttl=600, deadline=20)
         async with SessionStore.open(own_grid.url, namespace=a_space().namespace, policy=policy) as store:
@@ -108,6 +110,7 @@ def test_who_restarted_makes_up_no_majority_that_forgot_what_was_acknowledged(ow
     """One member is cut off, one crashes and starts again: what had its copies on those two is with the first alone."""
 
     async def scenario() -> None:
+        await eventually(lambda: is_sound(own_grid.url), "all copies are made", seconds=60)
         oldest, killed, frozen = await _by_age(own_grid)
         space = a_space()
         async with SessionStore.open(own_grid.url, namespace=space.namespace, policy=Policy(deadline=20)) as store:

@@ -15,7 +15,7 @@ from gridsession._commands import ClaimExpired
 from gridsession._identity import Space
 from gridsession._record import Record
 from gridsession._reply import Status
-from gridsession.cli._findings import FAULT, findings
+from gridsession.cli._findings import findings
 from gridsession.cli._grid import examine
 from gridsession.drivers.hazelcast import HazelcastDriver
 from gridsession.errors import GridSessionError, Unsupported
@@ -24,7 +24,7 @@ from gridsession.node.jars import MemberJars, manifest, member_jars
 from gridsession.node.ports import free_ports
 from gridsession.node.process import MemberProcess
 from gridsession.testing.local_grid import QUICK_START
-from tests.grid.driving import a_space, eventually, increment, opened
+from tests.grid.driving import a_space, eventually, increment, is_sound, opened
 
 # Members are started six times; half a minute on a quiet machine.
 pytestmark = [pytest.mark.grid, pytest.mark.timeout(300)]
@@ -172,17 +172,13 @@ async def test_members_are_restarted_one_by_one_with_this_jar_and_nothing_is_los
         for index in range(200):
             assert await store.session(f"old:{index}").load() == {"index": index, "cart": ["tea"]}
         assert await store.globals.get("rate", fresh=True) == 36.5
-    await eventually(lambda: _without_fault(members), "a doctor finds no fault")
+    await eventually(lambda: is_sound(members.url), "a doctor finds no fault")
     assert {member.same_jar for member in await examine(members.url)} == {True}
     async with opened(members.url) as driver:
         space = a_space()
         assert (await driver.execute(space, "line:1", claim(driver.now()))).status is Status.ABSENT
         await driver.execute(space, "line:1", increment(driver, announce=True))
         assert await announces(driver, space, "line:1")
-
-
-async def _without_fault(members: Members) -> bool:
-    return all(finding.level != FAULT for finding in findings(await examine(members.url), {}))
 
 
 async def _is_served_and_said(members: Members) -> None:
@@ -192,7 +188,7 @@ async def _is_served_and_said(members: Members) -> None:
     found = findings(asked, {})
     assert sum("built from other sources" in finding.what for finding in found) == 2
     # Two jars are no fault: whoever waits for a sound grid before the next restart does not wait for ever.
-    await eventually(lambda: _without_fault(members), "a doctor finds no fault")
+    await eventually(lambda: is_sound(members.url), "a doctor finds no fault")
     async with opened(members.url) as driver:
         space = a_space()
         with pytest.raises(Unsupported, match=r"ClaimExpired yet.*rolling restart"):
