@@ -116,7 +116,7 @@ class CommandCases:
 
     @case
     async def test_after_its_deadline_a_command_is_refused(self, place: Place) -> None:
-        commit = Commit(new_id(), place.driver.not_after(100), (Increment(STATE, "n", 1),))
+        commit = Commit(new_id(), await place.now() + 300, (Increment(STATE, "n", 1),))
         unsent = replace(commit, op_id=new_id())
         assert (await place.ask(commit)).status is Status.OK
         await place.pass_until(commit.not_after)

@@ -162,8 +162,8 @@ class ExpiryCases:
         left = {"test:1", "test:2", "test:3"} - {seen[0]}
         await until(lambda: _is_done(place, seen[0]), "the acknowledgement of what was gone past")
         assert (await _claim(place, seen[0])).status is Status.ABSENT
-        await place.pass_until(await place.now() + 5)
         for session_id in left:
+            await place.pass_until(await place.now(session_id) + 5, session_id)
             await until(lambda: _is_free(place, session_id), "what was left is free again")  # noqa: B023  # awaited
 
     @case
@@ -196,7 +196,7 @@ async def _expired(place: Place, *operations: Any, session_id: str = ID) -> Repl
     """A session that asked for it has expired; the answer to the commit that made it."""
     made = await place.ask(place.commit(*operations, announce=True, created_ttl=LIFE), session_id)
     assert made.status is Status.OK
-    await place.pass_until(made.now + LIFE)
+    await place.pass_until(made.now + LIFE, session_id)
     return made
 
 
@@ -229,4 +229,4 @@ async def _is_done(place: Place, session_id: str = ID) -> bool:
 async def _is_free(place: Place, session_id: str) -> bool:
     data = await place.driver.stored(place.space, session_id)
     at = None if data is None else Record.decode(data).announce_at
-    return at is not None and at <= await place.now()
+    return at is not None and at <= await place.now(session_id)

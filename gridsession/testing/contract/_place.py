@@ -118,13 +118,14 @@ class Place:
 
     # --- time --------------------------------------------------------------------------------------------------------
 
-    async def now(self) -> int:
-        """What the place stamps on a command now."""
-        return (await self.inspect("test:clock")).now
+    async def now(self, session_id: str = ID) -> int:
+        """What the place stamps now on a command to that session. On a cluster each member has its own idea of the
+        time, some ms apart, or more after a start on a busy machine; so it is asked where the session lives."""
+        return (await self.inspect(session_id)).now
 
-    async def moments(self, due: int) -> AsyncIterator[None]:
-        """Moments up to and beyond `due` (ms of the place's clock): with a clock of our own the last one before it and
-        that very one, else whatever comes, as fast as the place answers."""
+    async def moments(self, due: int, session_id: str = ID) -> AsyncIterator[None]:
+        """Moments up to and beyond `due` (ms of the session's clock): with a clock of our own the last one before it
+        and that very one, else whatever comes, as fast as the place answers."""
         if self.clock is not None:
             for moment in (due - 1, due):
                 if moment > self.clock():
@@ -132,15 +133,15 @@ class Place:
                 yield
             return
         while True:
-            passed = await self.now() >= due
+            passed = await self.now(session_id) >= due
             yield
             if passed:
                 return
             await asyncio.sleep(0.005)
 
-    async def pass_until(self, due: int) -> None:
-        """Return once the place's clock shows `due`."""
-        async for _ in self.moments(due):
+    async def pass_until(self, due: int, session_id: str = ID) -> None:
+        """Return once the session's clock shows `due`."""
+        async for _ in self.moments(due, session_id):
             pass
 
 
