@@ -10,6 +10,7 @@ Bounds are checked before anything is allocated: depth, number of items, no trai
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import decimal
@@ -39,6 +40,9 @@ _MAX_DECIMAL_CHARS = 1024
 # A payload this small cannot grow beyond ~300 KB of objects (73 bytes of memory per byte at worst, measured), so the
 # walk that bounds depth and items is spared.
 _SMALL = 4096
+# From as many values on, one decoder for all of them is quicker than a call for each (measured: short texts break even
+# at 12 to 24, 800 of them take a third of the time).
+_MANY = 32
 
 _PLAIN = frozenset({str, bool, bytes, float, type(None)})
 _UNCHECKED = _PLAIN - {str}
@@ -101,18 +105,37 @@ def decode(data: bytes) -> Any:
         raise CodecError(f"stored value cannot be decoded ({type(error).__name__})") from None
 
 
+def decode_all(parts: list[bytes]) -> list[Any]:
+    """The values of many, each as `decode` gives it.
+
+    Raises:
+        CodecError: as `decode`, of the first that cannot be decoded.
+    """
+    if len(parts) >= _MANY and max(map(len, parts)) <= _SMALL:
+        data = b"".join(parts)
+        if b"\xff" not in data:
+            with contextlib.suppress(CodecError, msgpack.OutOfData, *_FAULTS):
+                return _decode_small(parts, data)
+    return [decode(part) for part in parts]
+
+
+def _decode_small(parts: list[bytes], data: bytes) -> list[Any]:
+    unpacker = msgpack.Unpacker(None, max_buffer_size=len(data), ext_hook=_HOOKS[0], **_STRICT)
+    unpacker.feed(data)
+    values, end = [], 0
+    for part in parts:
+        values.append(unpacker.unpack())
+        end += len(part)
+        if unpacker.tell() != end:
+            raise CodecError("a stored value does not end where it should")
+    return values
+
+
 def _decode(data: bytes, nested: int) -> Any:
     # 0xff may be msgpack's own extension -1 (timestamp), which it decodes unasked: the scan refuses it.
     if len(data) > _SMALL or b"\xff" in data:
         _scan(data)
-    return msgpack.unpackb(
-        data,
-        strict_map_key=False,
-        object_pairs_hook=_unique,
-        ext_hook=_HOOKS[nested],
-        max_array_len=MAX_ITEMS,
-        max_map_len=MAX_ITEMS,
-    )
+    return msgpack.unpackb(data, ext_hook=_HOOKS[nested], **_STRICT)
 
 
 def _plain(value: object, path: str, depth: int, nested: int) -> object:
@@ -379,6 +402,14 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
         if type(key) is not str and type(key) is not int:
             raise CodecError(f"stored map has a key of type {type(key).__name__}")
     return made
+
+
+_STRICT: Mapping[str, Any] = {
+    "strict_map_key": False,
+    "object_pairs_hook": _unique,
+    "max_array_len": MAX_ITEMS,
+    "max_map_len": MAX_ITEMS,
+}
 
 
 def _scan(data: bytes) -> None:

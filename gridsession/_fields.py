@@ -81,7 +81,7 @@ def decode_field(raw: bytes) -> Any:
         if kind == GATE:
             return _I64.unpack(raw[1:])[0]
         if kind in (LIST, RECENT):
-            return [_codec.decode(element) for element in elements(raw)]
+            return _codec.decode_all(elements(raw))
     except (struct.error, ValueError) as error:
         raise CorruptRecord(f"a stored field cannot be decoded ({type(error).__name__})") from None
     raise CorruptRecord(f"a stored field has the unknown kind {kind}: it was written by a newer version")
@@ -107,22 +107,18 @@ def elements(raw: bytes) -> list[bytes]:
     Raises:
         ValueError: lengths that do not add up.
     """
-    if len(raw) < 5:
-        raise ValueError
-    (count,), position = _U32.unpack_from(raw, 1), 5
     found = []
-    # An element takes at least its four bytes of length: a count beyond that is refused before the loop allocates.
-    if count * 4 > len(raw) - 5:
-        raise ValueError
-    for _ in range(count):
-        (size,) = _U32.unpack_from(raw, position)
-        position += 4
-        if size > len(raw) - position:
-            raise ValueError
-        found.append(raw[position : position + size])
-        position += size
-    if position != len(raw):
-        raise ValueError
+    try:
+        (count,), position = _U32.unpack_from(raw, 1), 5
+        # An element takes at least its four bytes of length: a count beyond that is refused before the loop allocates.
+        require(count * 4 <= len(raw) - 5)
+        for _ in range(count):
+            begin = position + 4
+            position = begin + _U32.unpack_from(raw, position)[0]
+            found.append(raw[begin:position])
+    except struct.error:
+        raise ValueError from None
+    require(position == len(raw))
     return found
 
 

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridsession._codec import MAX_DEPTH, MAX_ITEMS, MAX_NESTED, decode, encode
+from gridsession._codec import MAX_DEPTH, MAX_ITEMS, MAX_NESTED, decode, decode_all, encode
 from gridsession.errors import CodecError, InvalidValue
 from tests.strategies import mutated, refused_scalars, values
 
@@ -423,3 +423,38 @@ def _decode_or_refuse(data: bytes) -> None:
         decode(data)
     except CodecError as refusal:
         assert type(refusal) is CodecError  # noqa: PT017  # most bytes are refused, some are not
+
+
+@given(st.lists(values.map(encode), max_size=4), st.sampled_from((1, 12)))
+@settings(max_examples=200)
+def test_many_are_decoded_as_each_one_is(parts: list[bytes], times: int) -> None:
+    parts *= times
+    assert all(map(_same, decode_all(parts), map(decode, parts)))
+    assert len(decode_all(parts)) == len(parts)
+
+
+@given(st.lists(values.map(encode), min_size=1, max_size=4), st.data())
+@settings(max_examples=200)
+def test_one_that_is_spoilt_among_many_is_refused_as_by_itself(parts: list[bytes], data: st.DataObject) -> None:
+    parts *= 32
+    spoilt = data.draw(st.integers(0, len(parts) - 1))
+    parts[spoilt] = data.draw(mutated(parts[spoilt]))
+    outcomes = []
+    for decoding in (lambda: decode(parts[spoilt]), lambda: decode_all(parts)[spoilt]):
+        try:
+            outcomes.append((decoding(), ""))
+        except CodecError as refusal:
+            outcomes.append((None, str(refusal)))
+    (one, why), (among_many, why_many) = outcomes
+    assert _same(one, among_many)
+    assert why == why_many
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [(b"\x01\x02", b""), (b"\x91", b"\x05"), (b"\xa2a", b"b"), (b"", b"\x01\x02"), (b"\x01", b"\xd6\xff\0\0\0\0")],
+    ids=lambda parts: "+".join(part.hex() for part in parts),
+)
+def test_a_border_that_lies_elsewhere_is_seen_among_many(moved: tuple[bytes, bytes]) -> None:
+    with pytest.raises(CodecError):
+        decode_all([encode(1)] * 20 + [*moved] + [encode("x")] * 20)

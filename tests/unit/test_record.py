@@ -241,6 +241,14 @@ def test_elements_come_back(parts: list[bytes]) -> None:
         assert elements(raw) == parts
 
 
+@pytest.mark.parametrize("sizes", [(2, 4), (1, 5), (1, 3), (2, 1), (3, 0), (1, 2**32 - 1)], ids=str)
+def test_lengths_that_do_not_add_up_are_refused(sizes: tuple[int, int]) -> None:
+    count, first = sizes
+    raw = b"\x03" + count.to_bytes(4, "big") + first.to_bytes(4, "big") + b"\x01\x02\x03\x04"
+    with pytest.raises(ValueError, match=r"^$"):
+        elements(raw)
+
+
 def test_a_list_field_is_its_elements() -> None:
     value: list[Any] = [1, "x", [None]]
     assert b"\x03" + encode_elements(value) == encode_field(value)
