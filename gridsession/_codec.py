@@ -38,8 +38,10 @@ _OF_LISTS = _SETS | {_TUPLE, _DATETIME, _TIME}
 _MAX_INT_BYTES = 1024
 _MAX_DECIMAL_CHARS = 1024
 # A payload this small cannot grow beyond ~300 KB of objects (73 bytes of memory per byte at worst, measured), so the
-# walk that bounds depth and items is spared.
-_SMALL = 4096
+# walk that bounds depth and items is spared; unless headers could claim much more than that, which msgpack allocates
+# before it reads on: an array or map of 16 and more claims at most as many places as there are bytes.
+_SMALL, _TINY = 4096, 256
+_WIDE, _MOST_WIDE = (b"\xdc", b"\xdd", b"\xde", b"\xdf"), 8
 # From as many values on, one decoder for all of them is quicker than a call for each (measured: short texts break even
 # at 12 to 24, 800 of them take a third of the time).
 _MANY = 32
@@ -111,16 +113,24 @@ def decode_all(parts: list[bytes]) -> list[Any]:
     Raises:
         CodecError: as `decode`, of the first that cannot be decoded.
     """
-    if len(parts) >= _MANY and max(map(len, parts)) <= _SMALL:
+    if len(parts) >= _MANY and max(map(len, parts)) <= _TINY:
         data = b"".join(parts)
         if b"\xff" not in data:
             with contextlib.suppress(CodecError, msgpack.OutOfData, *_FAULTS):
-                return _decode_small(parts, data)
+                return _decode_tiny(parts, data)
     return [decode(part) for part in parts]
 
 
-def _decode_small(parts: list[bytes], data: bytes) -> list[Any]:
-    unpacker = msgpack.Unpacker(None, max_buffer_size=len(data), ext_hook=_HOOKS[0], **_STRICT)
+def _decode_tiny(parts: list[bytes], data: bytes) -> list[Any]:
+    unpacker = msgpack.Unpacker(
+        None,
+        strict_map_key=False,
+        object_pairs_hook=_unique,
+        ext_hook=_HOOKS[0],
+        max_buffer_size=len(data),
+        max_array_len=_TINY,
+        max_map_len=_TINY,
+    )
     unpacker.feed(data)
     values, end = [], 0
     for part in parts:
@@ -132,10 +142,19 @@ def _decode_small(parts: list[bytes], data: bytes) -> list[Any]:
 
 
 def _decode(data: bytes, nested: int) -> Any:
+    size = len(data)
     # 0xff may be msgpack's own extension -1 (timestamp), which it decodes unasked: the scan refuses it.
-    if len(data) > _SMALL or b"\xff" in data:
+    if size > _SMALL or b"\xff" in data or (size > _TINY and sum(map(data.count, _WIDE)) > _MOST_WIDE):
         _scan(data)
-    return msgpack.unpackb(data, ext_hook=_HOOKS[nested], **_STRICT)
+    items = min(size, MAX_ITEMS)
+    return msgpack.unpackb(
+        data,
+        strict_map_key=False,
+        object_pairs_hook=_unique,
+        ext_hook=_HOOKS[nested],
+        max_array_len=items,
+        max_map_len=items,
+    )
 
 
 def _plain(value: object, path: str, depth: int, nested: int) -> object:
@@ -402,14 +421,6 @@ def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
         if type(key) is not str and type(key) is not int:
             raise CodecError(f"stored map has a key of type {type(key).__name__}")
     return made
-
-
-_STRICT: Mapping[str, Any] = {
-    "strict_map_key": False,
-    "object_pairs_hook": _unique,
-    "max_array_len": MAX_ITEMS,
-    "max_map_len": MAX_ITEMS,
-}
 
 
 def _scan(data: bytes) -> None:

@@ -10,6 +10,7 @@ import math
 import struct
 import subprocess
 import sys
+import tracemalloc
 import uuid
 import zoneinfo
 from pathlib import Path
@@ -458,3 +459,24 @@ def test_one_that_is_spoilt_among_many_is_refused_as_by_itself(parts: list[bytes
 def test_a_border_that_lies_elsewhere_is_seen_among_many(moved: tuple[bytes, bytes]) -> None:
     with pytest.raises(CodecError):
         decode_all([encode(1)] * 20 + [*moved] + [encode("x")] * 20)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\xdd\0\1\0\0", b"\xdc\x0f\xff", b"\xdf\0\0\x0f\xff\1", b"\xde\x0f\xff\1", b"\x9f", b"\xdc\0\x10", b"\xdc\0\xfe"],
+    ids=bytes.hex,
+)
+@pytest.mark.parametrize("size", [255, 4096, 100_000])
+def test_headers_that_claim_much_get_little_memory(head: bytes, size: int) -> None:
+    """Small payloads are not walked before msgpack allocates what their headers claim."""
+    one = head * (size // len(head))
+    parts = [head] * (size // len(head))
+    for decoding in (lambda: decode(one), lambda: decode_all(parts)):
+        tracemalloc.start()
+        try:
+            with pytest.raises(CodecError):
+                decoding()
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < 128 * size + (2 << 20)
