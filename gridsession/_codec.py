@@ -39,7 +39,8 @@ _MAX_INT_BYTES = 1024
 _MAX_DECIMAL_CHARS = 1024
 # A payload this small cannot grow beyond ~300 KB of objects (73 bytes of memory per byte at worst, measured), so the
 # walk that bounds depth and items is spared; unless headers could claim much more than that, which msgpack allocates
-# before it reads on: an array or map of 16 and more claims at most as many places as there are bytes.
+# before it reads on: an array or map of 16 and more claims at most as many places as there are bytes. Only tiny ones
+# share a decoder, for there a header may claim what lies beyond its own value.
 _SMALL, _TINY = 4096, 256
 _WIDE, _MOST_WIDE = (b"\xdc", b"\xdd", b"\xde", b"\xdf"), 8
 # From as many values on, one decoder for all of them is quicker than a call for each (measured: short texts break even
