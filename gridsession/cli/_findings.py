@@ -60,18 +60,18 @@ def _of_members(members: Iterable[Member]) -> Iterator[Finding]:
             yield Finding(FAULT, where, member.fault, "see there")
         elif member.report is None:
             yield Finding(ADVICE, where, "it owns no data yet", "wait: it has just joined; look again in some seconds")
+        elif member.report.copied is False:
+            yield Finding(
+                FAULT,
+                where,
+                "copies of its sessions are still being made",
+                "stop no other member until this is over; if it stays, see the members' logs and memory",
+            )
         if member.state is not None:
             yield from _of_state(where, member.state)
 
 
 def _of_state(where: str, state: State) -> Iterator[Finding]:
-    if not state.safe:
-        yield Finding(
-            FAULT,
-            where,
-            "copies of its sessions are still being made",
-            "stop no other member until this is over; if it stays, see the members' logs and memory",
-        )
     if not state.active:
         yield Finding(FAULT, where, "it, or the cluster, is not in its normal state", "wait if it stops; see its log")
     if state.clients > _MOST_CLIENTS:

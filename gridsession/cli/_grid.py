@@ -36,13 +36,11 @@ class State(NamedTuple):
     """Hazelcast's own account of a member.
 
     Attributes:
-        safe: whether the copies that it should have elsewhere are there and complete.
         active: whether member and cluster are in their normal state.
         clients: connections of clients to it.
         slow: kinds of operation that took over a second since it started.
     """
 
-    safe: bool
     active: bool
     clients: int
     slow: int
@@ -117,7 +115,6 @@ async def _state_of(link: Link, member: Any, due: float) -> State | None:
         told = json.loads(message.start_frame.next.buf)["timedMemberState"]["memberState"]
         node = told["nodeState"]
         return State(
-            bool(told["memberPartitionState"]["memberStateSafe"]),
             node["clusterState"] == node["nodeState"] == "ACTIVE",
             len(told["clients"]),
             len(told["operationStats"]["slowOperations"]),

@@ -95,7 +95,7 @@ def _facts(member: Any, base: float | None) -> dict[str, Any]:
         "backups": report and report.sync_backups,
         "record_limit": report and report.record_limit,
         "partitions": member.partitions,
-        "safe": state and state.safe,
+        "safe": report and report.copied,
         "clients": state and state.clients,
         "heap": None if report is None or report.heap is None else report.heap._asdict(),
     }

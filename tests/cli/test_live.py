@@ -111,6 +111,14 @@ def test_doctor_finds_the_member_that_is_missing(script: Script) -> None:
         assert looked.last["ok"] is False
         found = [line["what"] for line in looked.lines if line["event"] == "finding"]
         assert any("1 of 2 members" in what or "no connection" in what for what in found), found
+        deadline = time.monotonic() + 30
+        while (left := _members(script, grid.url))[0]["sees"] != 1:
+            assert time.monotonic() < deadline, "it is not missed"
+        assert [member["safe"] for member in left] == [False], "said of copies that were on the one that is gone"
+
+
+def _members(script: Script, url: str) -> list[dict[str, Any]]:
+    return [line for line in script("doctor", "--url", url).lines if line["event"] == "member"]
 
 
 def report(address: str = "a:1", **changes: object) -> Report:
@@ -119,7 +127,7 @@ def report(address: str = "a:1", **changes: object) -> Report:
 
 
 def well(address: str = "a:1", **changes: object) -> Member:
-    return Member(address, True, report=report(address, **changes), state=State(True, True, 3, 0), same_jar=True)
+    return Member(address, True, report=report(address, **changes), state=State(True, 3, 0), same_jar=True)
 
 
 def test_a_heap_full_of_garbage_is_none_of_sessions() -> None:
@@ -163,6 +171,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (well("c:1", heap=Heap(190 << 20, 130 << 20, 200 << 20)), "advice", "65% of its heap is needed"),
         (well("c:1", heap=Heap(190 << 20, 170 << 20, 200 << 20)), "fault", "85% of its heap is needed"),
         (well("c:1", seen=4), "fault", "4 members are there and 3 are declared"),
+        (well("c:1", copied=False), "fault", "still being made"),
     ],
 )
 def test_each_trouble_of_a_member_is_found_at_it(bad: Member, level: str, what: str) -> None:
@@ -176,10 +185,9 @@ def test_each_trouble_of_a_member_is_found_at_it(bad: Member, level: str, what: 
 @pytest.mark.parametrize(
     ("state", "level", "what"),
     [
-        (State(False, True, 1, 0), "fault", "still being made"),
-        (State(True, False, 1, 0), "fault", "not in its normal state"),
-        (State(True, True, 101, 0), "advice", "101 clients"),
-        (State(True, True, 1, 2), "advice", "took over a second"),
+        (State(False, 1, 0), "fault", "not in its normal state"),
+        (State(True, 101, 0), "advice", "101 clients"),
+        (State(True, 1, 2), "advice", "took over a second"),
     ],
 )
 def test_each_state_that_is_not_normal_is_found(state: State, level: str, what: str) -> None:

@@ -2,9 +2,9 @@
 
 Layout of the answer: u8 layout (1), text16 version of our jar, text16 SHA-256 of its sources, i64 the member's clock,
 i64 cluster time, u16 declared members, u8 sync backups, u32 record limit, text16 member uuid, text16 Hazelcast's
-version, u16 members seen, u16 newest command known, i64 each of heap used, heap live, heap there can be; text16 is u16
-length and UTF-8, numbers big-endian, clocks ms since 1970. The jar of version 0.1.0 ends after the members seen: it
-knows the first six commands. More may follow.
+version, u16 members seen, u16 newest command known, i64 each of heap used, heap live, heap there can be, u8 whether all
+that it owns is copied; text16 is u16 length and UTF-8, numbers big-endian, clocks ms since 1970. The jar of version
+0.1.0 ends after the members seen: it knows the first six commands. More may follow.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class Report(NamedTuple):
         time_low, time_high: the same of cluster time.
         newest: the highest wire id of the commands it knows.
         heap: None of a jar that does not tell it.
+        copied: whether all that it owns was copied when it last asked the others (while it was, every 10 s, else every
+            2 s), and nobody came or left since; None of a jar that does not tell it.
     """
 
     address: str
@@ -77,6 +79,7 @@ class Report(NamedTuple):
     time_high: int
     newest: int = FIRST_COMMANDS
     heap: Heap | None = None
+    copied: bool | None = None
 
 
 def own_sources() -> str | None:
@@ -166,6 +169,7 @@ def _read(where: str, body: bytes, sent: int, received: int) -> Report:
         (seen,) = reader.unpack(_U16)
         newest = reader.unpack(_U16)[0] if reader.position < len(body) else FIRST_COMMANDS
         heap = Heap(*reader.unpack(_HEAP)) if reader.position < len(body) else None
+        copied = bool(reader.unpack(_U8)[0]) if reader.position < len(body) else None
     except (struct.error, ValueError):
         raise MemberUnfit(f"the member {where} answers a probe in a form that cannot be read", address=where) from None
     return Report(
@@ -184,6 +188,7 @@ def _read(where: str, body: bytes, sent: int, received: int) -> Report:
         cluster_time - sent,
         newest,
         heap,
+        copied,
     )
 
 

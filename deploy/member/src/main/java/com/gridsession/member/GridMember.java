@@ -21,6 +21,8 @@ final class GridMember implements MembershipListener {
     /** Property and member attribute: synchronous copies of each session. */
     static final String BACKUPS = "gridsession.backups";
 
+    private static final long NEVER = -1;
+
     /** Where it is kept in the instance's user context. */
     static final String KEY = GridMember.class.getName();
 
@@ -35,6 +37,7 @@ final class GridMember implements MembershipListener {
     private volatile Set<Member> known;
     private volatile String refusal;
     private volatile long held;
+    private volatile long copiedAfter = NEVER;
 
     GridMember(HazelcastInstance instance, LongSupplier nanoTime) {
         this.instance = instance;
@@ -129,12 +132,28 @@ final class GridMember implements MembershipListener {
         return members.stream().map(GridMember::addressOf).collect(Collectors.toUnmodifiableSet());
     }
 
-    /** Whether sessions are served now. */
-    boolean serves() {
+    /** Takes note whether what this member owns was copied, all of it, when the others were asked after so many changes. */
+    void copied(boolean complete, long afterChanges) {
+        copiedAfter = complete ? afterChanges : NEVER;
+    }
+
+    /** Whether all that it owns was copied when the others were last asked, and nobody came or left since then. */
+    boolean copied() {
+        lookAgain();
+        return copiedAfter == majority.changes()
+                && instance.getCluster().getMembers().stream().filter(each -> !each.isLiteMember()).count() > backups;
+    }
+
+    /** A member's partitions change hands before its events come. */
+    private void lookAgain() {
         if (instance.getCluster().getMembers() != known) {
-            // its partitions change hands before its events come
             refresh(null);
         }
+    }
+
+    /** Whether sessions are served now. */
+    boolean serves() {
+        lookAgain();
         return majority.serves(() -> instance.getCluster().getMembers().size());
     }
 

@@ -8,7 +8,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** What only the other members can tell this one: whether its copies are complete, and how far the clocks differ. */
+/** Asks what only the other members can tell this one: whether its copies are complete, and how far the clocks differ. */
 final class Others {
     /** An answer that takes longer, ms, says too little of a clock. */
     private static final long PROMPT = 400;
@@ -17,17 +17,11 @@ final class Others {
 
     private final HazelcastInstance instance;
     private final GridMember member;
-    private volatile boolean copied;
     private volatile long skew;
 
     Others(HazelcastInstance instance) {
         this.instance = instance;
         member = GridMember.of(instance);
-    }
-
-    /** Whether all that this member owns was copied when the others were last asked, and they are still there. */
-    boolean copied() {
-        return copied && hasRoomForCopies();
     }
 
     /**
@@ -41,15 +35,13 @@ final class Others {
 
     /** Asks about copies: one message for each copy of each partition. */
     void askForCopies() {
+        long changes = member.majority().changes();
+        boolean complete = false;
         try {
-            copied = instance.getPartitionService().isLocalMemberSafe();
-        } catch (RuntimeException busy) {
-            copied = false;
+            complete = instance.getPartitionService().isLocalMemberSafe();
+        } finally {
+            member.copied(complete, changes);
         }
-    }
-
-    private boolean hasRoomForCopies() {
-        return instance.getCluster().getMembers().stream().filter(each -> !each.isLiteMember()).count() > member.backups();
     }
 
     /** Asks the oldest member for its time. */

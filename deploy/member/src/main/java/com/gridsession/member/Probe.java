@@ -13,6 +13,7 @@ import java.util.Map;
  * cluster's (ms), u16 members declared, u8 synchronous backups, u32 largest record in bytes, text16 the member's uuid,
  * text16 version of Hazelcast, u16 members that it sees, u16 the newest command it knows (its wire id; absent in jars
  * that know none after 6), i64 each of the heap in use, of it needed for sure, and that there can be (bytes; absent
+ * in older jars), u8 1 if all that it owns was copied when it last asked and nobody came or left since, else 0 (absent
  * in older jars). A client must bear more bytes after these.
  */
 public final class Probe extends Bodiless implements EntryProcessor<String, byte[], byte[]>, ReadOnly {
@@ -41,6 +42,7 @@ public final class Probe extends Bodiless implements EntryProcessor<String, byte
             out.writeLong(heap.used());
             out.writeLong(heap.live());
             out.writeLong(heap.most());
+            out.writeBoolean(member.copied());
         });
     }
 

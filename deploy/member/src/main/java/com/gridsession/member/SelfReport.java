@@ -15,7 +15,7 @@ import java.util.logging.Logger;
 
 /**
  * Looks at this member again and again: who has copies of the same sessions, for it to know whom it may do without; how
- * much its records take, for the probe to tell; and, if a file is named, all metrics, which are written to it whole or
+ * much its records take and whether they are copied, for the probe to tell; and, if a file is named, all metrics, which are written to it whole or
  * not at all, for the node that started it to serve. A file, so that nothing listens and nobody waits: it is told also
  * while the grid refuses, and its age tells that the member stands still.
  */
@@ -25,7 +25,7 @@ final class SelfReport {
 
     private static final Logger LOG = Logger.getLogger(SelfReport.class.getName());
     private static final long WRITE_SECONDS = 1;
-    /** Without a file, what its records take is all there is to look at. */
+    /** Without a file, only what its records take is looked at. */
     private static final long MEASURE_SECONDS = 5;
     private static final long ASK_SECONDS = 2;
     /** Who leaves within so long after it was given the only copies is not known to have them. */
@@ -71,11 +71,11 @@ final class SelfReport {
                 executor.shutdownNow();
             }
         });
+        executor.scheduleWithFixedDelay(this::ask, 0, ASK_SECONDS, TimeUnit.SECONDS);
         executor.scheduleWithFixedDelay(this::noteCopies, 0, COPIES_MS, TimeUnit.MILLISECONDS);
         executor.scheduleWithFixedDelay(this::look, 0, file == null ? MEASURE_SECONDS : WRITE_SECONDS, TimeUnit.SECONDS);
         if (file != null) {
             GridMember.partitions(instance).addLocalPartitionLostListener(this::noteLost);
-            executor.scheduleWithFixedDelay(this::ask, 0, ASK_SECONDS, TimeUnit.SECONDS);
         }
     }
 
@@ -125,7 +125,7 @@ final class SelfReport {
     private void ask() {
         try {
             others.askForTime();
-            if (others.copied() && leftOut < LEFT_OUT) {
+            if (member.copied() && leftOut < LEFT_OUT) {
                 leftOut++;
             } else {
                 leftOut = 0;

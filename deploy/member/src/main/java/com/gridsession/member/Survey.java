@@ -23,7 +23,7 @@ final class Survey {
     String text(Holdings held, Others others) {
         Exposition out = new Exposition();
         printMember(out, others.skew());
-        printPartitions(out, others.copied());
+        printPartitions(out, member.copied());
         held.print(out);
         printHeap(out, Heap.now(held.bytes()));
         member.counters().print(out);

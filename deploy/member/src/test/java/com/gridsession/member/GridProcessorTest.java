@@ -169,6 +169,8 @@ class GridProcessorTest {
         long live = reply.getLong();
         long most = reply.getLong();
         assertTrue(0 < used && used <= most && 0 <= live && live <= most, used + " " + live + " " + most);
+        byte copied = reply.get();
+        assertTrue(copied == 0 || copied == 1, "copied: " + copied);
         assertFalse(reply.hasRemaining());
     }
 
