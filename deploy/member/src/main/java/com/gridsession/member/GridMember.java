@@ -6,6 +6,8 @@ import com.hazelcast.cluster.MembershipListener;
 import com.hazelcast.core.HazelcastInstance;
 import com.hazelcast.instance.impl.HazelcastInstanceImpl;
 import com.hazelcast.instance.impl.HazelcastInstanceProxy;
+import com.hazelcast.instance.impl.Node;
+import com.hazelcast.internal.cluster.impl.ClusterHeartbeatManager;
 import com.hazelcast.internal.partition.InternalPartitionService;
 import com.hazelcast.internal.partition.PartitionReplica;
 import java.util.HashSet;
@@ -31,6 +33,7 @@ final class GridMember implements MembershipListener {
     private final int declared;
     private final int backups;
     private final Majority majority;
+    private final Hearing hearing;
     private final SteadyTime time;
     private final Counters counters = new Counters();
     /** The platform makes a set of its own of each list of members. */
@@ -46,6 +49,7 @@ final class GridMember implements MembershipListener {
         declared = (int) Limits.read(properties, DECLARED, 1);
         backups = (int) Limits.read(properties, BACKUPS, declared == 1 ? 0 : 1);
         majority = new Majority(addressOf(instance.getCluster().getLocalMember()), declared, backups, nanoTime);
+        hearing = new Hearing(declared, Hearing.patience(node(instance).getProperties()), nanoTime);
         time = new SteadyTime(() -> instance.getCluster().getClusterTime(), nanoTime);
     }
 
@@ -124,12 +128,22 @@ final class GridMember implements MembershipListener {
 
     /** What the platform asks itself: it knows who holds which copy, and takes listeners without waiting for other members. */
     static InternalPartitionService partitions(HazelcastInstance instance) {
-        var member = instance instanceof HazelcastInstanceProxy proxy ? proxy.getOriginal() : (HazelcastInstanceImpl) instance;
-        return member.node.getPartitionService();
+        return node(instance).getPartitionService();
+    }
+
+    private static Node node(HazelcastInstance instance) {
+        return (instance instanceof HazelcastInstanceProxy proxy ? proxy.getOriginal() : (HazelcastInstanceImpl) instance).node;
     }
 
     private static Set<String> addresses(Set<Member> members) {
         return members.stream().map(GridMember::addressOf).collect(Collectors.toUnmodifiableSet());
+    }
+
+    /** Takes note of whom it heard lately; to be called several times a second. */
+    void noteHeard() {
+        ClusterHeartbeatManager heartbeats = node(instance).getClusterService().getClusterHeartbeatManager();
+        hearing.note(instance.getCluster().getMembers().stream().filter(each -> !each.localMember())
+                .collect(Collectors.toMap(each -> each.getUuid().toString(), heartbeats::getLastHeartbeatTime)));
     }
 
     /** Takes note whether what this member owns was copied, all of it, when the others were asked after so many changes. */
@@ -154,7 +168,7 @@ final class GridMember implements MembershipListener {
     /** Whether sessions are served now. */
     boolean serves() {
         lookAgain();
-        return majority.serves(() -> instance.getCluster().getMembers().size());
+        return hearing.holds() && majority.serves(() -> instance.getCluster().getMembers().size());
     }
 
     Counters counters() {

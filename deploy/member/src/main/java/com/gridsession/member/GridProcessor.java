@@ -39,7 +39,8 @@ public final class GridProcessor
         GridMember member = GridMember.of(instance);
         if (!member.serves()) {
             member.counters().refused();
-            throw new SplitBrainProtectionException("not served: members that were apart hand over what they hold");
+            throw new SplitBrainProtectionException("not served: too few members are heard, or those that were apart hand "
+                    + "over what they hold");
         }
         boolean plainLoad = Command.isPlainLoad(command);
         if (!plainLoad && member.refusal() != null) {

@@ -14,7 +14,7 @@ import java.util.logging.Level;
 import java.util.logging.Logger;
 
 /**
- * Looks at this member again and again: who has copies of the same sessions, for it to know whom it may do without; how
+ * Looks at this member again and again: whom it hears; who has copies of the same sessions, for it to know whom it may do without; how
  * much its records take and whether they are copied, for the probe to tell; and, if a file is named, all metrics, which are written to it whole or
  * not at all, for the node that started it to serve. A file, so that nothing listens and nobody waits: it is told also
  * while the grid refuses, and its age tells that the member stands still.
@@ -30,6 +30,8 @@ final class SelfReport {
     private static final long ASK_SECONDS = 2;
     /** Who leaves within so long after it was given the only copies is not known to have them. */
     private static final long COPIES_MS = 200;
+    /** What was heard is known so much later. */
+    private static final long HEARD_MS = 100;
     /** While all copies are complete, asking for them again is left out so many times. */
     private static final int LEFT_OUT = 4;
 
@@ -49,7 +51,7 @@ final class SelfReport {
         member = GridMember.of(instance);
         survey = new Survey(instance);
         others = new Others(instance);
-        executor = new ScheduledThreadPoolExecutor(3, work -> {
+        executor = new ScheduledThreadPoolExecutor(4, work -> {
             Thread thread = new Thread(work, "gridsession-report");
             thread.setDaemon(true);
             return thread;
@@ -73,6 +75,7 @@ final class SelfReport {
         });
         executor.scheduleWithFixedDelay(this::ask, 0, ASK_SECONDS, TimeUnit.SECONDS);
         executor.scheduleWithFixedDelay(this::noteCopies, 0, COPIES_MS, TimeUnit.MILLISECONDS);
+        executor.scheduleWithFixedDelay(this::noteHeard, 0, HEARD_MS, TimeUnit.MILLISECONDS);
         executor.scheduleWithFixedDelay(this::look, 0, file == null ? MEASURE_SECONDS : WRITE_SECONDS, TimeUnit.SECONDS);
         if (file != null) {
             GridMember.partitions(instance).addLocalPartitionLostListener(this::noteLost);
@@ -143,6 +146,14 @@ final class SelfReport {
             member.noteCopies();
         } catch (Throwable busy) { // as in look
             LOG.log(level(busy), "it cannot be seen who holds copies: {0}", busy.getClass().getName());
+        }
+    }
+
+    private void noteHeard() {
+        try {
+            member.noteHeard();
+        } catch (Throwable busy) { // as in look
+            LOG.log(level(busy), "it cannot be seen who was heard: {0}", busy.getClass().getName());
         }
     }
 

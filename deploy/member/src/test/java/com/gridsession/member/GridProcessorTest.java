@@ -14,6 +14,7 @@ import com.hazelcast.splitbrainprotection.SplitBrainProtectionException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -172,6 +173,22 @@ class GridProcessorTest {
         byte copied = reply.get();
         assertTrue(copied == 0 || copied == 1, "copied: " + copied);
         assertFalse(reply.hasRemaining());
+    }
+
+    @Test
+    void whoHearsNoMajorityDoesNotServeUntilItDoes() {
+        AtomicLong later = new AtomicLong();
+        GridMember member = new GridMember(grid.member(0), () -> System.nanoTime() + later.get());
+        member.listening();
+        Grid.await(member::serves);
+        member.noteHeard();
+        assertTrue(member.serves());
+        later.set(TimeUnit.SECONDS.toNanos(4));
+        assertFalse(member.serves());
+        Grid.await(() -> {
+            member.noteHeard();
+            return member.serves();
+        });
     }
 
     private static String text(ByteBuffer buffer) {
