@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -119,6 +120,19 @@ async def count(driver: HazelcastDriver, space: Space, session_id: str) -> int:
 async def is_sound(url: str) -> bool:
     """Whether a doctor finds no fault, as an operator waits for before the next member may go: all copies are made."""
     return all(finding.level != FAULT for finding in findings(await examine(url), {}))
+
+
+def reports_of_asyncio() -> Callable[[], list[str]]:
+    """From now on, what the running loop reports of tasks and callbacks that failed and nobody looked at."""
+    reports: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(repr(context)))
+
+    def until_now() -> list[str]:
+        # A task is reported when it is collected.
+        gc.collect()
+        return reports
+
+    return until_now
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], what: str, seconds: float = 30.0) -> None:

@@ -12,7 +12,7 @@ from hazelcast.config import Config
 from gridsession import Policy, SessionStore, operations
 from gridsession.errors import OutcomeUnknown, Unavailable
 from gridsession.testing.local_grid import LocalGrid
-from tests.grid.driving import a_space, eventually, is_sound, opened, replicated
+from tests.grid.driving import a_space, eventually, is_sound, opened, replicated, reports_of_asyncio
 
 pytestmark = pytest.mark.grid
 
@@ -72,6 +72,7 @@ def test_a_member_cut_off_and_merged_back_changes_nothing_that_was_acknowledged_
     """
 
     async def scenario() -> None:
+        reported = reports_of_asyncio()
         by_age = await _by_age(own_grid)
         if oldest:
             own_grid.kill(by_age[0])
@@ -102,6 +103,7 @@ def test_a_member_cut_off_and_merged_back_changes_nothing_that_was_acknowledged_
                 left = await session.ttl()
                 assert left is not None
                 assert left == 0.0 if index % 3 == 0 else 400 < left <= 600
+        assert reported() == [], "what failed while a member was silent is none of the program's errors"
 
     asyncio.run(scenario())
 

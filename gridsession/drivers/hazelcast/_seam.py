@@ -26,6 +26,7 @@ _REMEDY: Final = "install hazelcast-python-client >=5.7,<5.8"
 _ATTRIBUTES: Final = (
     "_connection_manager._connect_all_members_task",
     "_connection_manager._heartbeat_manager._heartbeat_task",
+    "_connection_manager._heartbeat_manager._tasks",
     "_connection_manager.active_connections",
     "_internal_partition_service._partition_table",
     "_internal_partition_service.get_partition_owner",
@@ -42,7 +43,7 @@ data: Final[Callable[[bytes], Any]] = Data
 
 
 def new_client(config: Config) -> Any:
-    """A client, not started, that neither reads nor writes pickles.
+    """A client, not started, that neither reads nor writes pickles, nor makes a lost ping an error of the program.
 
     Raises:
         Unavailable: pickle could not be taken out of it, or it lacks a private attribute that we use.
@@ -50,7 +51,18 @@ def new_client(config: Config) -> Any:
     client = HazelcastClient(config)
     _check_attributes(client)
     refuse_pickle(client)
+    client._connection_manager._heartbeat_manager._tasks = _Pings()
     return client
+
+
+class _Pings(set[Any]):
+    """The client's pings under way. It looks at none of their ends, and asyncio would report each that failed."""
+
+    def discard(self, ping: Any, /) -> None:
+        if not ping.cancelled():
+            # The connection's end tells of it.
+            ping.exception()
+        super().discard(ping)
 
 
 def _check_attributes(client: Any) -> None:
