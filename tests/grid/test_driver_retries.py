@@ -228,6 +228,17 @@ def test_never_confirmed_is_an_unknown_outcome(url: str, kind: str) -> None:
     asyncio.run(scenario())
 
 
+def test_what_attempts_were_told_is_said_also_if_the_last_one_ended_with_the_deadline(url: str) -> None:
+    async def scenario() -> None:
+        async with wired(url) as wire:
+            wire.fate = lambda attempt, deliver, *answer: unconfirmed(deliver, *answer) if attempt == 1 else None
+            with pytest.raises(OutcomeUnknown, match="too few backups confirmed"):
+                await wire.driver.execute(wire.space, "line:1", increment(wire.driver), deadline=0.3)
+            assert len(wire.requests) == 2
+
+    asyncio.run(scenario())
+
+
 def test_a_confirmed_load_that_nobody_confirms_is_under_replicated_and_a_plain_one_is_answered(url: str) -> None:
     async def scenario() -> None:
         async with wired(url) as wire:

@@ -199,6 +199,7 @@ class _Run:
         "_executor",
         "_refused",
         "_sent",
+        "_told",
         "attempts",
         "command",
         "due",
@@ -218,6 +219,7 @@ class _Run:
         self._doubt = False
         self._refused = False
         self._sent = False
+        self._told = ""
 
     async def attempt(self) -> Reply:
         """Send the command once.
@@ -288,6 +290,8 @@ class _Run:
 
     def _judge(self, error: Exception, strange: int) -> None:
         """Note whether the attempt may have been applied; end here if asking again cannot help."""
+        if not isinstance(error, Overdue):
+            self._told = _reason(error)
         if was_refused(error) or isinstance(error, _Short):
             self._refused = True
             if hooks := self._executor.hooks:
@@ -317,7 +321,7 @@ class _Run:
         """No definite answer, and no time or no sense to ask again."""
         link = self._executor.client._link
         if self._doubt and self._changes:
-            raise self._unknown(_reason(error)) from None
+            raise self._unknown(self._told or _reason(error)) from None
         if lacks_jar(error) and link is not None:
             owner = link.connection(link.keys.get(self.session_id).partition)
             where = "unknown" if owner is None else f"{owner.remote_address.host}:{owner.remote_address.port}"
@@ -335,7 +339,7 @@ class _Run:
                 session_id=self.session_id,
             ) from None
         raise DeadlineExceeded(
-            f"no answer after {self.attempts} attempt(s) ({_reason(error)}); nothing was"
+            f"no answer after {self.attempts} attempt(s) ({self._told or _reason(error)}); nothing was"
             f" {'applied' if self._changes else 'read'}: raise deadline=, or see whether members are overloaded",
             session_id=self.session_id,
         ) from None
