@@ -11,6 +11,7 @@ import com.hazelcast.internal.cluster.impl.ClusterHeartbeatManager;
 import com.hazelcast.internal.partition.InternalPartitionService;
 import com.hazelcast.internal.partition.PartitionReplica;
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import java.util.function.LongSupplier;
@@ -142,8 +143,10 @@ final class GridMember implements MembershipListener {
     /** Takes note of whom it heard lately; to be called several times a second. */
     void noteHeard() {
         ClusterHeartbeatManager heartbeats = node(instance).getClusterService().getClusterHeartbeatManager();
-        hearing.note(instance.getCluster().getMembers().stream().filter(each -> !each.localMember())
-                .collect(Collectors.toMap(each -> each.getUuid().toString(), heartbeats::getLastHeartbeatTime)));
+        Map<String, Long> last = instance.getCluster().getMembers().stream().filter(each -> !each.localMember())
+                .collect(Collectors.toMap(each -> each.getUuid().toString(), heartbeats::getLastHeartbeatTime));
+        // to itself a member sends none: there, only what the platform sets for all is noted
+        hearing.note(last, heartbeats.getLastHeartbeatTime(instance.getCluster().getLocalMember()));
     }
 
     /** Takes note whether what this member owns was copied, all of it, when the others were asked after so many changes. */

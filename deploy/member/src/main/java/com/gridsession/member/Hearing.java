@@ -41,14 +41,17 @@ final class Hearing {
         return Math.max(missed - interval, interval) - LATE;
     }
 
-    /** Takes note of the time of each other member's last heartbeat, by any clock: one that is another than before was heard. */
-    synchronized void note(Map<String, Long> heartbeats) {
+    /**
+     * Takes note of the time of each other member's last heartbeat, by any clock: one that is another than before was heard;
+     * but not where it is {@code reset}, to which the platform sets all when this process stood still or its clock jumped.
+     */
+    synchronized void note(Map<String, Long> heartbeats, long reset) {
         long now = nanoTime.getAsLong();
         heard.keySet().retainAll(heartbeats.keySet());
         heartbeats.forEach((member, beat) -> {
             Heard last = heard.get(member);
             if (last == null || last.beat() != beat) {
-                heard.put(member, new Heard(beat, now));
+                heard.put(member, new Heard(beat, last != null && beat == reset ? last.at() : now));
             }
         });
         List<Long> ages = heard.values().stream().map(each -> now - each.at()).sorted().toList();

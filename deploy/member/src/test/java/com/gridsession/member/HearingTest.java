@@ -13,31 +13,42 @@ import org.junit.jupiter.api.Test;
 
 class HearingTest {
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(3);
+    private static final long NO_RESET = 0;
 
     private final AtomicLong time = new AtomicLong(Long.MAX_VALUE - 1_000);
     private final Hearing ofFive = new Hearing(5, PATIENCE, time::get);
 
     @Test
     void servesWhileTwoOfTheOtherFourAreHeard() {
-        ofFive.note(Map.of("b", 10L, "c", 10L, "d", 10L, "e", 10L));
+        ofFive.note(Map.of("b", 10L, "c", 10L, "d", 10L, "e", 10L), NO_RESET);
         time.addAndGet(PATIENCE / 2);
-        ofFive.note(Map.of("b", 11L, "c", 9L, "d", 10L, "e", 10L));
+        ofFive.note(Map.of("b", 11L, "c", 9L, "d", 10L, "e", 10L), NO_RESET);
         time.addAndGet(PATIENCE - 1);
         assertTrue(ofFive.holds());
         time.addAndGet(1);
         assertFalse(ofFive.holds());
-        ofFive.note(Map.of("b", 11L, "c", 9L, "d", 12L, "e", 10L));
+        ofFive.note(Map.of("b", 11L, "c", 9L, "d", 12L, "e", 10L), NO_RESET);
         assertFalse(ofFive.holds());
-        ofFive.note(Map.of("b", 11L, "c", 9L, "d", 12L, "e", 13L));
+        ofFive.note(Map.of("b", 11L, "c", 9L, "d", 12L, "e", 13L), NO_RESET);
         assertTrue(ofFive.holds());
     }
 
     @Test
     void whoComesIsHeardAndWhoLeftIsNot() {
-        ofFive.note(Map.of("b", 10L, "c", 10L));
+        ofFive.note(Map.of("b", 10L, "c", 10L), NO_RESET);
         time.addAndGet(PATIENCE);
         assertFalse(ofFive.holds());
-        ofFive.note(Map.of("d", 1L, "e", 1L));
+        ofFive.note(Map.of("d", 1L, "e", 1L), NO_RESET);
+        assertTrue(ofFive.holds());
+    }
+
+    @Test
+    void whoStoodStillHasHeardNobodyUntilItDoes() {
+        ofFive.note(Map.of("b", 10L, "c", 10L, "d", 10L, "e", 10L), NO_RESET);
+        time.addAndGet(PATIENCE);
+        ofFive.note(Map.of("b", 20L, "c", 20L, "d", 20L, "e", 21L), 20);
+        assertFalse(ofFive.holds());
+        ofFive.note(Map.of("b", 22L, "c", 20L, "d", 20L, "e", 21L), 20);
         assertTrue(ofFive.holds());
     }
 
@@ -45,7 +56,7 @@ class HearingTest {
     void whereNobodyTakesNoteOrNobodyElseIsNeededItServes() {
         assertTrue(ofFive.holds());
         Hearing alone = new Hearing(1, PATIENCE, time::get);
-        alone.note(Map.of());
+        alone.note(Map.of(), NO_RESET);
         time.addAndGet(PATIENCE);
         assertTrue(alone.holds());
     }
