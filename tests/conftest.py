@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -49,6 +50,15 @@ def own_grid() -> Iterator[LocalGrid]:
     """Three real members of the module's own, to be killed and frozen; each test leaves them whole."""
     with _three_members() as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    """Puts back what a command that a test calls in this process sets up: its handler writes to that test's output."""
+    root = logging.getLogger("gridsession")
+    before = root.handlers, root.level, root.propagate
+    yield
+    root.handlers, root.level, root.propagate = before
 
 
 @pytest.fixture(autouse=True)

@@ -36,8 +36,6 @@ def interruptible() -> Iterator[None]:
 def script(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
     """Runs a command as a script does: no terminal anywhere."""
     monkeypatch.delenv("GRIDSESSION_URL", raising=False)
-    root = logging.getLogger("gridsession")
-    before = root.handlers, root.level, root.propagate
     # The members that tests share are this process's: what they log is nothing that the command says.
     members = logging.getLogger("gridsession.node")
     members.disabled = True
@@ -54,7 +52,6 @@ def script(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
         return Ended(int(code or 0), shown.out, errors)
 
     yield run
-    root.handlers, root.level, root.propagate = before
     members.disabled = False
 
 

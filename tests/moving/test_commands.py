@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pty
 import re
@@ -139,13 +138,8 @@ async def test_on_a_terminal_there_is_a_bar_and_sentences(tmp_path: Path) -> Non
 def test_called_wrongly_it_ends_with_2(
     arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = logging.getLogger("gridsession")
-    before = root.handlers, root.level, root.propagate
-    try:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-    finally:
-        root.handlers, root.level, root.propagate = before
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
     shown = capsys.readouterr()
     assert (ended.value.code, shown.out) == (2, "")
     assert said in " ".join(re.sub(r"[│╭╮╰╯─\n]", " ", shown.err).split())

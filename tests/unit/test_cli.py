@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from gridsession._logs import logger
 from gridsession.cli import logs, main
-
-
-@pytest.fixture
-def configured() -> Iterator[None]:
-    """Puts back how the library's loggers were configured."""
-    root = logging.getLogger("gridsession")
-    before = (root.handlers, root.level, root.propagate)
-    yield
-    root.handlers, root.level, root.propagate = before
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +27,6 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert command in shown
 
 
-@pytest.mark.usefixtures("configured")
 def test_what_makes_no_sense_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["node", "--memory", "lots"])
@@ -48,7 +36,6 @@ def test_what_makes_no_sense_is_one_sentence_and_exit_code_2(capsys: pytest.Capt
     assert told.out == ""
 
 
-@pytest.mark.usefixtures("configured")
 def test_away_from_a_terminal_logs_are_json_lines() -> None:
     stream = io.StringIO()
     logs.configure(stream)
@@ -65,7 +52,6 @@ def test_away_from_a_terminal_logs_are_json_lines() -> None:
     assert secret not in stream.getvalue()
 
 
-@pytest.mark.usefixtures("configured")
 def test_on_a_terminal_logs_are_for_people() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
