@@ -7,6 +7,7 @@ import com.hazelcast.config.MergePolicyConfig;
 import com.hazelcast.core.Hazelcast;
 import com.hazelcast.core.HazelcastInstance;
 import com.hazelcast.core.LifecycleEvent.LifecycleState;
+import com.hazelcast.instance.EndpointQualifier;
 import com.hazelcast.instance.impl.HazelcastInstanceProxy;
 import com.hazelcast.internal.serialization.Data;
 import com.hazelcast.map.IMap;
@@ -42,7 +43,7 @@ final class Grid implements AutoCloseable {
     /** As an entry's time left: no end. */
     static final long FOR_EVER = -1;
     private static final Pattern AS_NODES =
-            Pattern.compile("(hazelcast\\.(?:internal\\.map\\.expiration|operation|heartbeat|max\\.no|partial)\\.\\S+): \"([^@\"]+)\"");
+            Pattern.compile("(hazelcast\\.(?:internal\\.map\\.expiration|operation|heartbeat|max\\.no|partial|partition\\.migration)\\.\\S+): \"([^@\"]+)\"");
     private static final int NO_PARTITION = -1;
     private static final long PATIENCE = TimeUnit.SECONDS.toNanos(30);
     private static final long PAUSE = TimeUnit.MILLISECONDS.toNanos(5);
@@ -228,6 +229,12 @@ final class Grid implements AutoCloseable {
             engine.getOperationService().execute(new PartitionTask(NO_PARTITION, () -> await(open)));
         }
         return open;
+    }
+
+    /** Closes all connections between members, as a network does that lost them; the next that is sent opens new ones. */
+    void breakConnections() {
+        members.forEach(member -> List.copyOf(engine(member).getNode().getServer().getConnectionManager(EndpointQualifier.MEMBER)
+                .getConnections()).forEach(each -> each.close("a test says so", null)));
     }
 
     /** Lets a member take another for dead, and cut the connection to it. */
