@@ -1,4 +1,4 @@
-"""What runs: a snapshot of our package, the same with other jars, an agent that eats a heap, a wrong clock."""
+"""What runs: a snapshot of our package, the same with other jars, agents of members, a wrong clock."""
 
 from __future__ import annotations
 
@@ -39,16 +39,17 @@ def snapshot(folder: Path) -> Path:
     return tree
 
 
-def agent(folder: Path) -> Path:
-    """Compiles the agent that eats its JVM's heap once a file appears (`-javaagent:JAR=FILE`); returns its jar."""
+def agents(folder: Path) -> dict[str, Path]:
+    """Compiles the agents of members' JVMs; returns their jars by class (`-javaagent:JAR=FILE`, see native/)."""
     hook = build_hook()
     with tempfile.TemporaryDirectory() as scratch:
         compiler, classes = Path(scratch) / "ecj.jar", Path(scratch) / "classes"
         compiler.write_bytes(hook.fetch(hook.COMPILER))
         hook.compile_sources(_HERE / "native", compiler, member_jars().hazelcast, classes)
-        jar = folder / "eater.jar"
-        jar.write_bytes(hook.packed(classes, {"Premain-Class": "HeapEater"}))
-    return jar
+        jars = {source.stem: folder / f"{source.stem}.jar" for source in (_HERE / "native").glob("*.java")}
+        for name, jar in jars.items():
+            jar.write_bytes(hook.packed(classes, {"Premain-Class": name}))
+    return jars
 
 
 def wrong_clock(folder: Path) -> Path:

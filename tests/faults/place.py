@@ -6,12 +6,14 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
 from tests.faults import jars
+from tests.faults.copies import Copy, read
 from tests.faults.host import Host
 from tests.faults.net import Network
 
@@ -21,6 +23,7 @@ _HTTP: Final = 8080
 # A JVM that is started under load every few seconds: it starts in half the time.
 _QUICK_START: Final = "-XX:TieredStopAtLevel=1"
 _DISK: Final = "8m"
+_TELL_SECONDS: Final = 5.0
 
 
 class Place(ABC):
@@ -56,6 +59,10 @@ class Place(ABC):
     def start(self) -> None:
         """Starts all servers."""
 
+    def copies(self) -> list[Copy]:
+        """What copies servers have, as far as they tell."""
+        return []
+
     def restart(self, number: int) -> None:
         """Starts a server that was ended, as it was."""
         self.hosts[number].again()
@@ -86,7 +93,9 @@ class Grid(Place):
         super().__init__(network, names, logs, folder, tree)
         self._heap = heap
         self._cluster = f"lab-{secrets.token_hex(8)}"
-        self._eater = jars.agent(folder) if eater else None
+        self._agents = jars.agents(folder)
+        self._eater = eater
+        self._asked = 0
         self._clock: Path | None = None
         self._packages: dict[str, Path] = {}
 
@@ -117,9 +126,9 @@ class Grid(Place):
             package: `without-jar` or `older-jar` in place of the product's own.
         """
         host = self.hosts[number]
-        more = [_QUICK_START]
-        if self._eater is not None:
-            more.append(f"-javaagent:{self._eater}={self.trigger(number)}")
+        more = [_QUICK_START, f"-javaagent:{self._agents['CopyTeller']}={self._question(number)}"]
+        if self._eater:
+            more.append(f"-javaagent:{self._agents['HeapEater']}={self.trigger(number)}")
         environment = {"JAVA_TOOL_OPTIONS": " ".join(more), "TMPDIR": str(self.disk(number))}
         if clock_off_ms:
             self._clock = self._clock or jars.wrong_clock(self.folder)
@@ -133,6 +142,29 @@ class Grid(Place):
             "--data-dir", str(self.disk(number)), "--drain-timeout", str(_DRAIN_SECONDS),
         ]  # fmt: skip
         host.run(command, environment=environment)
+
+    def copies(self) -> list[Copy]:
+        """What copies members have, as far as they tell; nothing of one that has just ended."""
+        self._asked += 1
+        question = f"question {self._asked}"
+        for number in range(len(self.hosts)):
+            draft = self._question(number).with_suffix(".ask")
+            draft.write_text(question)
+            draft.replace(self._question(number))
+        ends = time.monotonic() + _TELL_SECONDS
+        found: list[Copy] = []
+        for number, host in enumerate(self.hosts):
+            told = self._question(number).with_name(f"copies{number}.told")
+            while not (told.exists() and (text := told.read_text()).startswith(f"{question}\n")):
+                if time.monotonic() > ends:
+                    break
+                time.sleep(0.02)
+            else:
+                found += read(host.name, text)
+        return found
+
+    def _question(self, number: int) -> Path:
+        return self.folder / f"copies{number}"
 
     def disk(self, number: int) -> Path:
         """The folder that a member writes to."""

@@ -41,6 +41,7 @@ def judge(setup: Setup, course: Course, folder: Path) -> dict[str, Any]:
         "episodes": len(course.episodes),
         "violations": _violations(verdict),
         "appends_lost": _lost(verdict),
+        "copies_compared": course.compared,
         "complaints": course.complaints,
         "notes": course.notes,
         "latency_ms": measure.percentiles(figures.latencies),
@@ -87,6 +88,8 @@ def as_text(report: dict[str, Any]) -> str:
         ]
     else:
         lines.append("violations: 0")
+    if report["copies_compared"]:
+        lines.append(f"copies compared with their owners' after each heal: {report['copies_compared']:,}")
     lines += [f"NOT AS PROMISED: {each}" for each in report["complaints"]]
     lines += [f"note: {each}" for each in report["notes"]]
     return "\n".join(lines)

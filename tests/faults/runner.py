@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.faults.copies import compare
 from tests.faults.faults import FAULTS, Fault, Planned
 from tests.faults.lab import DESK, Lab, NotWhole, Setup
 from tests.faults.measure import Window
@@ -24,6 +25,8 @@ _WHOLE_SECONDS: Final = 120.0
 _PRELOAD_SECONDS: Final = 1_800.0
 _WARM_SECONDS: Final = 3.0
 _PEACE_SECONDS: Final = 60.0
+# A copy that differs is found again after each heal.
+_MOST_COMPLAINTS: Final = 50
 
 
 @dataclass(slots=True)
@@ -33,6 +36,7 @@ class Course:
     Attributes:
         episodes: that were carried out.
         windows: one for each fault.
+        compared: backups compared with what their owners hold, after each heal.
         kinds: how many faults of each kind.
         whole_after: seconds from the last heal of each episode until all servers were whole, by its first kind.
         complaints: what did not go as the product promises.
@@ -43,6 +47,7 @@ class Course:
 
     episodes: list[Episode] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    compared: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     whole_after: list[tuple[str, float]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -166,6 +171,15 @@ class Runner:
         self.course.whole_after.append((kind, took))
         self.course.windows += [Window(*window, until) for window in sorted(windows, key=lambda each: each[1])]
         self.say(f"{'+'.join(each.kind for each in episode.faults)}: healed, whole {took:.1f} s later")
+        self._compare(lab)
+
+    def _compare(self, lab: Lab) -> None:
+        compared, differences = compare(lab.place.copies())
+        self.course.compared += compared
+        for difference in differences:
+            if len(self.course.complaints) < _MOST_COMPLAINTS:
+                self.say(difference)
+                self.course.complaints.append(difference)
 
     def _one_fault(
         self, lab: Lab, planned: Planned, returning: list[tuple[Planned, list[str]]]

@@ -43,6 +43,7 @@ class Spoiled(NamedTuple):
         workloads: whose sessions show it.
         caught_by: invariants of which each must be violated.
         deadline: seconds a call may take.
+        copies_differ: the lab sees it in the copies themselves, too.
     """
 
     java: tuple[Change, ...]
@@ -51,6 +52,7 @@ class Spoiled(NamedTuple):
     workloads: str
     caught_by: frozenset[str]
     deadline: float = 10.0
+    copies_differ: bool = False
 
 
 SPOILED: Final = {
@@ -61,6 +63,7 @@ SPOILED: Final = {
         "kill,kill",
         "append,increment",
         frozenset({"I1"}),
+        copies_differ=True,
     ),
     # A command that is known already is answered, and confirmed by a copy that is told nothing.
     "dedupe-without-shipping": Spoiled(
@@ -77,6 +80,7 @@ SPOILED: Final = {
         "kill,kill",
         "append,increment",
         frozenset({"I1"}),
+        copies_differ=True,
     ),
     # After a split, what a member that was cut off still holds wins over what was deleted or changed meanwhile.
     "merge-resurrects": Spoiled(
@@ -88,7 +92,7 @@ SPOILED: Final = {
             ),
         ),
         (),
-        "partition,partition",
+        "partition,partition,partition,partition",
         "recreate",
         frozenset({"I11"}),
     ),

@@ -52,6 +52,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_whatever_happens_to_members_net
     assert report["acknowledged"] >= 100_000
     assert sum(report["faults"].values()) >= 12
     assert report["partitions"] >= 4
+    assert report["copies_compared"] > 0
     skipped = set(WORKLOADS) - set(report["acknowledged_by_workload"])
     assert not skipped
 

@@ -46,3 +46,5 @@ def test_a_spoiled_grid_is_caught(name: str, tmp_path: Path) -> None:
     assert run.returncode == 1, run.stderr
     report = json.loads(run.stdout.splitlines()[-1])
     assert spoiled.caught_by <= report["violations"].keys(), report["violations"].keys()
+    differences = [each for each in report["complaints"] if "is not its owner's" in each]
+    assert bool(differences) == spoiled.copies_differ, report["complaints"]

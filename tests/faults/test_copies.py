@@ -1,0 +1,47 @@
+"""What tells copies apart: agreement, a silent difference, and one that Hazelcast will mend by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.copies import compare, read
+
+OWNER = "question 1\ngridsession.sessions.bot 7 0 90 4,4,0,0,0,0 has 1f 2 user:1=aa user:2=bb\n"
+BACKUP = "question 1\ngridsession.sessions.bot 7 1 90 4,4,0,0,0,0 has 1f 2 user:1=aa user:2=bb\n"
+
+
+def test_equal_copies_are_compared_and_nothing_is_said() -> None:
+    assert compare([*read("m0", OWNER), *read("m1", BACKUP)]) == (1, [])
+
+
+def test_a_copy_that_differs_at_the_same_version_is_told_with_its_keys() -> None:
+    other = BACKUP.replace("has 1f 2 user:1=aa user:2=bb", "has 2e 2 user:2=cc user:3=dd")
+    compared, (difference,) = compare([*read("m0", OWNER), *read("m1", other)])
+    assert compared == 1
+    for part in (
+        "partition 7",
+        "m1",
+        "m0",
+        "version 4",
+        "missing 1 (user:1)",
+        "too many 1 (user:3)",
+        "other 1 (user:2)",
+    ):
+        assert part in difference
+
+
+@pytest.mark.parametrize(
+    ("mine", "instead"),
+    [(" 4,4,0", " 3,4,0"), (" has ", " lacks "), (" 7 1 90 ", " 7 1 91 "), (" 7 1 ", " 8 1 "), (".bot ", ".shop ")],
+    ids=["behind", "known to lack something", "another place", "another partition", "another map"],
+)
+def test_what_will_be_mended_or_is_no_copy_of_the_same_is_not_compared(mine: str, instead: str) -> None:
+    other = BACKUP.replace("1f", "2e").replace(mine, instead)
+    assert other != BACKUP.replace("1f", "2e")
+    assert compare([*read("m0", OWNER), *read("m1", other)]) == (0, [])
+
+
+def test_without_one_owner_nothing_is_compared() -> None:
+    differs = BACKUP.replace("1f", "2e")
+    assert compare(read("m1", differs)) == (0, [])
+    assert compare([*read("m0", OWNER), *read("m2", OWNER), *read("m1", differs)]) == (0, [])
