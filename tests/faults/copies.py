@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _SHOWN: Final = 5
+_SOON: Final = 60
+"""Seconds an entry has left when a copy that swept it already is no other copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,7 @@ class Copy:
         place: the version of the partition's place; copies are compared only where members agree on it.
         versions: of the backups' copies, from index 1 on, as this member knows them.
         lacks: whether the member knows itself that it missed a change.
-        digest: of all entries.
-        entries: a hash of each value, by key; may be left out.
-        count: how many entries.
+        entries: by key a hash of the value, and how many seconds the entry has left.
     """
 
     member: str
@@ -34,22 +34,20 @@ class Copy:
     place: int
     versions: tuple[int, ...]
     lacks: bool
-    digest: str
-    count: int
-    entries: Mapping[str, str]
+    entries: Mapping[str, tuple[str, int]]
 
 
 def read(member: str, told: str) -> list[Copy]:
     """What a member's agent told (native/CopyTeller.java), the first line with the question left out."""
     copies = []
     for line in told.splitlines()[1:]:
-        name, partition, index, place, versions, state, digest, count, *entries = line.split(" ")
-        pairs = (entry.rpartition("=") for entry in entries)
+        name, partition, index, place, versions, state, *entries = line.split(" ")
+        held = (entry.rsplit("=", 2) for entry in entries)
         copies.append(
             Copy(
                 member, name, int(partition), int(index), int(place),
-                tuple(int(each) for each in versions.split(",")), state == "lacks", digest, int(count),
-                {key: value for key, _, value in pairs},
+                tuple(int(each) for each in versions.split(",")), state == "lacks",
+                {key: (value, int(left)) for key, value, left in held},
             )
         )  # fmt: skip
     return copies
@@ -71,20 +69,19 @@ def compare(copies: Iterable[Copy]) -> tuple[int, list[str]]:
             slot = backup.index - 1
             if not backup.lacks and backup.versions[slot] == owners[0].versions[slot]:
                 compared += 1
-                if (owners[0].digest, owners[0].count) != (backup.digest, backup.count):
-                    found.append(_difference(owners[0], backup))
+                if difference := _difference(owners[0].entries, backup.entries):
+                    found.append(
+                        f"backup {backup.index} of partition {backup.partition} of {backup.map} on {backup.member} is"
+                        f" not its owner's on {owners[0].member}, at the same version {backup.versions[slot]}:"
+                        f" {difference}"
+                    )
     return compared, found
 
 
-def _difference(owner: Copy, copy: Copy) -> str:
-    def some(keys: Iterable[str]) -> str:
-        names = sorted(keys)
-        return f"{len(names)} ({', '.join(names[:_SHOWN])})" if names else "0"
-
-    other = {key for key in owner.entries.keys() & copy.entries.keys() if owner.entries[key] != copy.entries[key]}
-    return (
-        f"backup {copy.index} of partition {copy.partition} of {copy.map} on {copy.member} is not its owner's on"
-        f" {owner.member}, at the same version {copy.versions[copy.index - 1]}: {copy.count} entries for {owner.count};"
-        f" missing {some(owner.entries.keys() - copy.entries.keys())}, too many"
-        f" {some(copy.entries.keys() - owner.entries.keys())}, other {some(other)}"
-    )
+def _difference(owner: Mapping[str, tuple[str, int]], backup: Mapping[str, tuple[str, int]]) -> str:
+    """What differs, in words; nothing if only one of them swept what ends soon, each by its own clock."""
+    missing = [key for key, (_, left) in owner.items() if left > _SOON and key not in backup]
+    more = [key for key, (_, left) in backup.items() if left > _SOON and key not in owner]
+    other = [key for key, (value, _) in owner.items() if key in backup and backup[key][0] != value]
+    told = (("missing", missing), ("too many", more), ("other", other))
+    return ", ".join(f"{what} {len(keys)} ({', '.join(sorted(keys)[:_SHOWN])})" for what, keys in told if keys)

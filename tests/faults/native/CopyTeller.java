@@ -5,7 +5,6 @@ import com.hazelcast.instance.impl.HazelcastInstanceProxy;
 import com.hazelcast.internal.partition.InternalPartition;
 import com.hazelcast.internal.partition.PartitionReplica;
 import com.hazelcast.internal.partition.impl.InternalPartitionServiceImpl;
-import com.hazelcast.internal.serialization.Data;
 import com.hazelcast.internal.services.ServiceNamespace;
 import com.hazelcast.map.impl.MapService;
 import com.hazelcast.map.impl.MapServiceContext;
@@ -20,7 +19,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.Queue;
-import java.util.TreeMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -29,11 +27,10 @@ import java.util.concurrent.TimeUnit;
  * Tells which copies the member of this JVM has, and of what, each time the file that it was given says something new:
  * in a file beside it, `.told`, first what was asked, then for each copy of each map's part of a partition one line:
  * the map, the partition, the copy's index (0: the owner's), the version of the partition's place, the versions of all
- * copies as this one knows them, whether it is known to lack something, and each entry as hash of its key and value.
- * Entries that end within a minute are left out: each copy sweeps by its own clock.
+ * copies as this one knows them, whether it is known to lack something, and each entry: its key, a hash of its value,
+ * and how many seconds it has left.
  */
 public final class CopyTeller {
-    private static final long SOON_MS = 60_000;
     private static final int COPIES = 6;
     private static final long WAIT_SECONDS = 5;
 
@@ -124,25 +121,19 @@ public final class CopyTeller {
             ServiceNamespace namespace = store.getMapContainer().getObjectNamespace();
             long[] versions = service.getReplicaManager().getPartitionReplicaVersions(partition, namespace);
             boolean lacks = service.getReplicaManager().isPartitionReplicaVersionDirty(partition, namespace);
-            long soon = System.currentTimeMillis() + SOON_MS;
-            TreeMap<String, Integer> entries = new TreeMap<>();
-            store.forEach((key, record) -> {
-                ExpiryMetadata expiry = store.getExpirySystem().getExpiryMetadata(key);
-                if (expiry == ExpiryMetadata.NULL || expiry.getExpirationTime() > soon) {
-                    Data value = engine.toData(record.getValue());
-                    String name = engine.toObject(key) instanceof String text ? text : "?";
-                    entries.put(name.replaceAll("[^!-~]", "?"), Arrays.hashCode(value.toByteArray()));
-                }
-            }, index != 0, false);
+            long now = System.currentTimeMillis();
             StringBuilder line = new StringBuilder();
             for (int each = 0; each < COPIES; each++) {
                 line.append(each == 0 ? "" : ",").append(versions[each]);
             }
-            line.append(lacks ? " lacks " : " has ").append(Long.toHexString(entries.hashCode() & 0xffffffffL));
-            line.append(' ').append(entries.size());
-            if (entries.size() < 500) {
-                entries.forEach((name, hash) -> line.append(String.format(" %s=%x", name, hash)));
-            }
+            line.append(lacks ? " lacks" : " has");
+            store.forEach((key, record) -> {
+                ExpiryMetadata expiry = store.getExpirySystem().getExpiryMetadata(key);
+                long left = expiry == ExpiryMetadata.NULL ? Long.MAX_VALUE : expiry.getExpirationTime() - now;
+                String name = engine.toObject(key) instanceof String text ? text.replaceAll("[^!-~]", "?") : "?";
+                int hash = Arrays.hashCode(engine.toData(record.getValue()).toByteArray());
+                line.append(String.format(" %s=%x=%d", name, hash, left / 1000));
+            }, index != 0, false);
             return line.toString();
         }
     }
