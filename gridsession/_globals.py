@@ -69,7 +69,7 @@ class Globals:
         mirror = None if fresh else await self._opened()
         if mirror is not None:
             self._link.check()
-            values = {name: self._read(mirror, name) for name in mirror.names()}
+            values = {name: self._read(mirror, name) for name in list(mirror.held)}
         else:
             values = {name: await self.get(name, _MISSING, fresh=True) async for name in self.names()}
         return {name: value for name, value in values.items() if value is not _MISSING}
@@ -221,8 +221,9 @@ class Globals:
 
     def _read(self, mirror: Mirror, name: str) -> Any:
         """The value in the local copy, `_MISSING` where there is none."""
-        data = mirror.get(name) if isinstance(name, str) else None
-        if data is None:
+        try:
+            data = mirror.held[name]
+        except (KeyError, TypeError):
             self._held.pop(self._name(name), None)
             return _MISSING
         held = self._held.get(name)

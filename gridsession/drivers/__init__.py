@@ -97,15 +97,13 @@ class Due(NamedTuple):
 
 
 class Mirror(ABC):
-    """A local, pushed copy of a space's records: reading it costs no round trip."""
+    """A local, pushed copy of a space's records: reading it costs no round trip.
 
-    @abstractmethod
-    def get(self, name: str) -> bytes | None:
-        """The record's bytes as last heard of, or None."""
+    Attributes:
+        held: by name each record's bytes as last heard of; expired and deleted ones among them.
+    """
 
-    @abstractmethod
-    def names(self) -> Sequence[str]:
-        """Names whose records were heard of; expired and deleted ones among them."""
+    held: Mapping[str, bytes]
 
     @abstractmethod
     def offer(self, name: str, record: bytes) -> None:

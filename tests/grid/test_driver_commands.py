@@ -245,11 +245,11 @@ def test_a_global_is_pushed_to_other_clients_and_read_without_a_round_trip(grid:
             reply = await one.execute(space, "mood", increment(one))
 
             async def arrived() -> bool:
-                return mirror.get("mood") is not None
+                return mirror.held.get("mood") is not None
 
             await eventually(arrived, "the global pushed")
             before = requests_sent(two)
-            record = mirror.get("mood")
+            record = mirror.held.get("mood")
             assert requests_sent(two) == before
             assert record is not None
             assert reply.revision == 1
@@ -277,11 +277,11 @@ def test_each_change_of_a_global_is_pushed_and_not_only_found_by_a_sweep(grid: L
             assert mirror is not None
             # Members look through a new namespace at once and after a second, then 30 s later.
             for number in range(1, 5):
-                before = mirror.get("mood")
+                before = mirror.held.get("mood")
                 await one.execute(space, "mood", increment(one))
 
                 async def arrived(before: bytes | None = before) -> bool:
-                    return mirror.get("mood") != before
+                    return mirror.held.get("mood") != before
 
                 await eventually(arrived, f"change {number}", 10.0)
             await mirror.aclose()
@@ -297,12 +297,12 @@ def test_a_global_whose_record_went_unseen_is_dropped_when_globals_are_read_agai
             await driver.execute(space, "kept", increment(driver))
             mirror = await driver.mirror(space)
             assert isinstance(mirror, GlobalsMirror)
-            assert mirror.get("gone") is not None
+            assert mirror.held.get("gone") is not None
             # As a tombstone does when its time is over; the published map tells nothing of it.
             records = await other.get_map(f"gridsession.globals-records.{space.namespace}")
             await records.delete("gone")
             await mirror._refresh(asyncio.get_running_loop().time() + 10)
-            assert list(mirror.names()) == ["kept"]
+            assert list(mirror.held) == ["kept"]
             await mirror.aclose()
 
     asyncio.run(scenario())
@@ -323,14 +323,14 @@ def test_a_global_that_went_back_is_shown_as_it_stands_when_globals_are_read_aga
             await driver.execute(space, "deleted", Delete(new_id(), driver.not_after(10_000)))
 
             async def heard() -> bool:
-                return all(mirror.get(name) != first[name] for name in names)
+                return all(mirror.held.get(name) != first[name] for name in names)
 
             await eventually(heard, "both changes were heard of")
             # As after a restore, or when what was heard of was applied by a member that was cut off.
             for name in names:
                 await records.set(name, first[name])
             await mirror._refresh(asyncio.get_running_loop().time() + 10)
-            assert {name: mirror.get(name) for name in names} == first
+            assert {name: mirror.held.get(name) for name in names} == first
             await mirror.aclose()
 
     asyncio.run(scenario())

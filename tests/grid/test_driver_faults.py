@@ -272,7 +272,7 @@ def test_after_all_members_were_gone_the_client_comes_back_and_watchers_are_told
             await driver.execute(globals_, "mood", increment(driver))
 
             async def arrived() -> bool:
-                return mirror.get("mood") is not None
+                return mirror.held.get("mood") is not None
 
             await eventually(arrived, "the global pushed")
             await mirror.aclose()

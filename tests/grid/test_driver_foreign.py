@@ -116,10 +116,10 @@ def test_among_published_globals_it_is_passed_over(grid: LocalGrid, bomb: Bomb) 
             await driver.execute(space, "mood", increment(driver))
             loop = asyncio.get_running_loop()
             ends = loop.time() + 10
-            while mirror.get("mood") is None:
+            while mirror.held.get("mood") is None:
                 assert loop.time() < ends, "the global was not pushed within 10 s"
                 await asyncio.sleep(0.02)
-            assert list(mirror.names()) == ["mood"]
+            assert list(mirror.held) == ["mood"]
             await mirror.aclose()
 
     asyncio.run(scenario())
@@ -139,7 +139,7 @@ def test_one_namespaces_foreign_values_do_not_keep_others_from_being_pushed(grid
                 await driver.execute(space, "mood", increment(driver))
                 loop = asyncio.get_running_loop()
                 ends = loop.time() + 10
-                while mirror.get("mood") is None:
+                while mirror.held.get("mood") is None:
                     assert loop.time() < ends, "the global was not pushed within 10 s"
                     await asyncio.sleep(0.02)
                 await mirror.aclose()

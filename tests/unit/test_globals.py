@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -142,12 +142,6 @@ class _Copy(Mirror):
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
         self.closed = False
-
-    def get(self, name: str) -> bytes | None:
-        return self.held.get(name)
-
-    def names(self) -> Sequence[str]:
-        return list(self.held)
 
     def offer(self, name: str, record: bytes) -> None:
         new = Record.decode(record)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -46,7 +45,7 @@ class GlobalsMirror(Mirror):
         self._client = executor.client
         self._space = space
         self._patience = patience
-        self._held: dict[str, bytes] = {}
+        self.held: dict[str, bytes] = {}
         self._ages: dict[str, tuple[int, bool, int, int]] = {}
         self._stale = asyncio.Event()
         self._installed = asyncio.Event()
@@ -83,14 +82,6 @@ class GlobalsMirror(Mirror):
         self._stale.clear()
         self._refreshing = asyncio.create_task(self._keep_fresh())
 
-    def get(self, name: str) -> bytes | None:
-        """The record's bytes as last heard of, or None."""
-        return self._held.get(name)
-
-    def names(self) -> Sequence[str]:
-        """Names whose records were heard of; expired and deleted ones among them."""
-        return list(self._held)
-
     def offer(self, name: str, record: bytes) -> None:
         """Take a record that this process just read or wrote, if it is newer than the one held.
 
@@ -105,7 +96,7 @@ class GlobalsMirror(Mirror):
             self._hold(name, record, seen)
 
     def _hold(self, name: str, record: bytes, seen: Peek) -> None:
-        self._held[name] = record
+        self.held[name] = record
         self._ages[name] = seen.age
 
     async def aclose(self) -> None:
@@ -165,4 +156,4 @@ class GlobalsMirror(Mirror):
         # A record that is gone was deleted or expired, which we may have missed.
         for name, age in before.items():
             if name not in found and self._ages.get(name) == age:
-                del self._held[name], self._ages[name]
+                del self.held[name], self._ages[name]
