@@ -258,11 +258,11 @@ def test_a_global_is_pushed_to_other_clients_and_read_without_a_round_trip(grid:
             await one.execute(space, "mood", increment(one))
             late = await two.mirror(space)
             assert late is not None
-            newest = late.get("mood")
+            newest = late.held.get("mood")
             assert newest not in {None, record}
             late.offer("mood", record)
-            assert late.get("mood") == newest
-            assert list(late.names()) == ["mood"]
+            assert late.held.get("mood") == newest
+            assert list(late.held) == ["mood"]
             await mirror.aclose()
             await late.aclose()
 
