@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from gridsession._identity import Space
 from gridsession._record import Record
 from gridsession.drivers.hazelcast import _wire
-from gridsession.drivers.hazelcast._call import Call, Overdue, answer, end_overdue
+from gridsession.drivers.hazelcast._call import Call, Overdue, end_overdue
 from gridsession.drivers.hazelcast._peek import peek
 from gridsession.drivers.hazelcast._seam import check_seam, refuse_pickle
 from gridsession.errors import CodecError, Unavailable
@@ -273,14 +273,14 @@ def test_an_overdue_call_ends_in_that_unless_its_caller_is_cancelled(
 ) -> None:
     async def scenario() -> None:
         call = Call(bytearray(), 1, None, asyncio.Future(), 0.0)
-        link: Any = SimpleNamespace(service=SimpleNamespace(_pending={1: call}))
+        link: Any = SimpleNamespace(service=SimpleNamespace(_pending={1: call}), loop=asyncio.get_running_loop())
 
         async def wait() -> object:
             if cancelled == "before":
                 # As in a handler that writes once more when it is cancelled.
                 with suppress(asyncio.CancelledError):
                     await asyncio.Event().wait()
-            return await answer(call)
+            return await call.future
 
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0)

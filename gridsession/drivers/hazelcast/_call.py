@@ -57,7 +57,6 @@ class Call:
     backup_acks_expected = -1
     pending_response: Any = None
     pending_response_received_time: float = -1
-    overdue = False
 
     def __init__(
         self, buffer: bytes | bytearray, correlation_id: int, connection: Any, future: asyncio.Future[Any], due: float
@@ -90,7 +89,7 @@ class CommandCall(Call):
 
 
 def send(link: Link, buffer: bytearray, partition: int, connection: Any, due: float) -> Call:
-    """Send a request; its answer comes as `call.future`, cancelled with `call.overdue` at `due` of the loop's clock.
+    """Send a request; its answer comes as `call.future`, which ends in `Overdue` at `due` of the loop's clock.
 
     Raises:
         NotSent: the connection is gone.
@@ -134,46 +133,17 @@ def send_command(
     return call
 
 
-async def answer(call: Call) -> Any:
-    """What the call's future brings.
-
-    Raises:
-        Overdue: none came in time; one that comes later goes nowhere.
-        HazelcastError: the member's or the client's error.
-    """
-    before = cancellations()
-    try:
-        return await call.future
-    except asyncio.CancelledError:
-        if ran_out(call, before):
-            raise Overdue from None
-        raise
-
-
-def cancellations() -> int:
-    """How often this task was asked to end; one that goes on all the same, as to write once more, makes calls too."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
-
-
-def ran_out(call: Call, before: int) -> bool:
-    """Whether a call was cancelled because it is overdue, and not (also) because who waits for it was.
-
-    Args:
-        before: `cancellations()` when the wait began.
-    """
-    return call.overdue and cancellations() == before
-
-
 async def ask(link: Link, buffer: bytearray, due: float, *, partition: int = -1, connection: Any = None) -> Any:
     """Send a request, to the partition's owner unless a connection is given, and wait for the answer's message.
 
     Raises:
-        NotSent, Overdue, HazelcastError: as `send` and `answer`.
+        NotSent: the connection is gone.
+        Overdue: no answer came in time; one that comes later goes nowhere.
+        HazelcastError: the member's or the client's error.
     """
     if connection is None:
         connection = link.connection(partition) if partition >= 0 else link.any_connection()
-    return await answer(send(link, buffer, partition, connection, due))
+    return await send(link, buffer, partition, connection, due).future
 
 
 async def introduce(link: Link, map_name: str, due: float, connection: Any = None) -> None:
@@ -195,10 +165,11 @@ def end_overdue(link: Link, now: float) -> None:
     """End the calls of a link that are due."""
     for call in link.service._pending.values():
         if isinstance(call, Call) and call.due <= now and not call.future.done():
-            call.overdue = True
+            waited_for, call.future = call.future, link.loop.create_future()
             # It stays in the client's table until its answer or the end of its connection, so that a late answer is
             # recognised and dropped: by the client too, which asks of a future whether it was cancelled, and no more.
             call.future.cancel()
+            waited_for.set_exception(Overdue())
 
 
 class Sweep:

@@ -21,11 +21,9 @@ from gridsession.drivers.hazelcast import _wire
 from gridsession.drivers.hazelcast._call import (
     NotSent,
     Overdue,
-    cancellations,
     introduce,
     is_passing,
     lacks_jar,
-    ran_out,
     send_command,
     server_class,
     was_refused,
@@ -244,13 +242,7 @@ class _Run:
         sent = executor.time()
         call = send_command(link, frames, self._body, key, connection, self.due)
         self._sent = True
-        before = cancellations()
-        try:
-            acks, data = await call.future
-        except asyncio.CancelledError:
-            if ran_out(call, before):
-                raise Overdue from None
-            raise
+        acks, data = await call.future
         if data is None or (self._confirmed and acks < client.sync_backups):
             raise _Short
         reply = decode_reply(_wire.bytes_value(data), expected_id=key.text)
